@@ -1,0 +1,1 @@
+"""Ready-made tasks, one file each; also the examples to copy for a task of your own."""

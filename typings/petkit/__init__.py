@@ -1,0 +1,1 @@
+../../petkit/__init__.py

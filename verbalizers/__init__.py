@@ -1,0 +1,1 @@
+"""Label words of the ready-made tasks, with their source; other languages too."""
