@@ -1,0 +1,1 @@
+"""petkit: few-shot text classification by pattern-exploiting training."""

@@ -1,0 +1,1 @@
+"""What petkit brings along: a small masked language model, and real text that every installation holds."""
