@@ -282,6 +282,14 @@ class Task:
             object.__setattr__(self, key, value)
         raise_problems(TaskError, f"task {name!r}", _task_problems(self))
 
+    def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
+        """Pickles by reference where the task was loaded: functions of a user's file exist in no importable module."""
+        if self.origin is None:
+            return super().__reduce_ex__(protocol)
+        from petkit.loading import load_task  # here, since loading imports this module
+
+        return load_task, (self.origin,)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The label names; a label's index in rows and scores is its place here."""

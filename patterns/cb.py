@@ -1,0 +1,26 @@
+"""CommitmentBank: does the premise (text_a) contradict, entail or leave open the hypothesis (text_b)?
+
+The hypothesis comes first and loses its final punctuation before the question mark; the last pattern has other words.
+"""
+
+from __future__ import annotations
+
+from petkit.pvp import PVP, Pattern, Task, Verbalizer
+from petkit.verbalizers.inference import CB, CB_TRUE_FALSE
+
+__all__ = ["task"]
+
+task = Task(
+    name="cb",
+    fields=("text_a", "text_b"),
+    patterns=(
+        '"{text_b:drop_final_punctuation}" ? || {mask}, "{text_a}"',
+        "{text_b:drop_final_punctuation} ? || {mask}, {text_a}",
+        '"{text_b:drop_final_punctuation}" ? || {mask}. "{text_a}"',
+        "{text_b:drop_final_punctuation} ? || {mask}. {text_a}",
+        PVP(Pattern("{text_a} question: {text_b} true, false or neither? answer: {mask}"), Verbalizer(CB_TRUE_FALSE)),
+    ),
+    verbalizer=CB,
+    source="Schick & Schütze 2021b, arXiv 2009.07118, appendix A",
+    description="Textual inference: contradiction, entailment, neutral.",
+)

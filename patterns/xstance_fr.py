@@ -1,0 +1,24 @@
+"""x-stance in French: is a comment for or against what a political question asks?
+
+The paper fills the same two patterns with English words too (``petkit.verbalizers.xstance.ENGLISH``).
+"""
+
+from __future__ import annotations
+
+from petkit.pvp import Task
+from petkit.verbalizers.xstance import FRENCH
+
+__all__ = ["task"]
+
+task = Task(
+    name="xstance_fr",
+    fields=("question", "comment"),
+    patterns=(
+        '"{question}" || {mask}. "{comment}"',
+        "{question} || {mask}. {comment}",
+    ),
+    verbalizer=FRENCH,
+    language="fr",
+    source="Schick & Schütze 2021a, arXiv 2001.07676, section 4.1",
+    description="Comments on political questions, in favour or against; French.",
+)

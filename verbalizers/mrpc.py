@@ -1,0 +1,12 @@
+"""Label words for the Microsoft Research Paraphrase Corpus.
+
+Gao, Fisch & Chen 2021 (LM-BFF), table 1 (arXiv 2012.15723).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["WORDS"]
+
+WORDS: Final = {"not paraphrase": "No", "paraphrase": "Yes"}
