@@ -1,0 +1,66 @@
+# The verbs of the project. All of them work from a clean clone: the first one to run sets up .venv.
+#   make demo     the whole method on a small built-in problem
+#   make check    style, types, documents, and the built wheel in an environment of its own
+#   make test     the tests; SLOW=1 adds the slow ones, ARGS="tests/petkit -k loss" passes words on to pytest
+#   make bench    measurements, with the naive way beside ours
+#   make docs     runs the examples in the documents and docstrings
+#   make clean    removes what the others made, .venv too
+
+SHELL := /bin/bash
+.SHELLFLAGS := -e -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := test
+.PHONY: demo check lint types wheel test bench docs clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+MARK := $(if $(SLOW),,-m "not slow")
+SITE = $(CURDIR)/$(shell cd $(CURDIR) && echo .venv/lib/python*/site-packages)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+
+demo: $(STAMP)
+	$(BIN)/petkit demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(MARK) $(ARGS)
+
+check: lint types docs wheel
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+docs: $(STAMP)
+	$(BIN)/python -m pytest -q tests/test_doctests.py
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+# The wheel, built from the source archive (so that no left-over build folder can lend it a file), in an environment that has the
+# dependencies on its path but not the checkout, and the quick tests beside it, in a folder that is not the checkout.
+wheel: $(STAMP)
+	@away=$$(mktemp -d) && trap 'rm -rf "$$away"' EXIT; \
+	$(BIN)/python -m build --no-isolation --outdir "$$away/dist" . > "$$away/build.log" 2>&1 || { cat "$$away/build.log"; exit 1; }; \
+	$(BIN)/python -m venv "$$away/venv"; \
+	echo "$(SITE)" > "$$("$$away/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dependencies.pth"; \
+	"$$away/venv/bin/python" -m pip install --quiet --no-index --no-deps --force-reinstall "$$away"/dist/*.whl; \
+	cp -r tests pyproject.toml "$$away"; \
+	export PETKIT_DATA="$${PETKIT_DATA:-$(CURDIR)/../shared/data}" PETKIT_EXPECT="$$(cd "$$away" && pwd -P)/venv"; \
+	cd "$$away" && venv/bin/python -P -m pytest -q -m "wheel and not slow"
+
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) > /dev/null || { echo "make: no $(PYTHON) here; petkit needs Python 3.11 or later, say: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and f"make: $(PYTHON) is Python {v}, petkit needs 3.11 or later; name another: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-run test.log check.log
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,0 @@
-../../petkit/__init__.py
