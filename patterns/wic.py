@@ -1,6 +1,6 @@
 """Words in Context: does a word have one meaning in two sentences?
 
-Its two-sentence input for the final classifier names the word, since sentences alone do not say which word is meant.
+The final classifier's input names the word, since sentences alone do not say which word is meant.
 """
 
 from __future__ import annotations

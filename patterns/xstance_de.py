@@ -1,6 +1,6 @@
 """x-stance in German: is a comment for or against what a political question asks?
 
-The paper fills the same two patterns with English words too (``petkit.verbalizers.xstance.ENGLISH``).
+The paper defines English words too (``petkit.verbalizers.xstance.ENGLISH``), for multilingual models.
 """
 
 from __future__ import annotations

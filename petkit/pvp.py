@@ -12,7 +12,7 @@ list of ``str`` (literal text), ``Text`` (may be shortened to fit), ``MASK`` and
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -195,11 +195,14 @@ class Verbalizer:
     @property
     def words(self) -> tuple[tuple[str, ...], ...]:
         """The words of each label, in the order of ``labels``."""
-        return tuple((w,) if isinstance(w, str) else tuple(w) for w in self.mapping.values())
+        return tuple(tuple(w) if isinstance(w, Iterable) and not isinstance(w, str) else (w,) for w in self.mapping.values())
 
     def problems(self) -> list[str]:
         """Labels without a word, blank words, and words that two labels share."""
-        found = [f"label {label!r} has no word" for label, words in zip(self.labels, self.words, strict=True) if not words]
+        found = [
+            f"label {label!r} is a {type(label).__name__}; write {str(label)!r}" for label in self.labels if not isinstance(label, str)
+        ]
+        found += [f"label {label!r} has no word" for label, words in zip(self.labels, self.words, strict=True) if not words]
         owner: dict[str, str] = {}
         for label, words in zip(self.labels, self.words, strict=True):
             for word in words:
@@ -256,7 +259,7 @@ class Task:
         *,
         name: str,
         fields: Sequence[str],
-        patterns: Sequence[str | PatternFunction | PVP],
+        patterns: Sequence[str | PatternFunction | Pattern | PVP],
         verbalizer: Mapping[str, str | Sequence[str]] | None = None,
         label_column: str = "label",
         classifier_inputs: Sequence[str] | None = None,
@@ -266,13 +269,13 @@ class Task:
         origin: str | None = None,
     ) -> None:
         default = Verbalizer(dict(verbalizer or {}))
-        pvps = tuple(p if isinstance(p, PVP) else PVP(Pattern(p), default) for p in _listed(patterns))
+        pvps, broken = _make_pvps(_listed(patterns), default)
         values = {
             "name": name,
             "fields": _listed(fields),
             "pvps": pvps,
             "label_column": label_column,
-            "classifier_inputs": tuple(classifier_inputs or _default_inputs(_listed(fields))),
+            "classifier_inputs": _listed(classifier_inputs or _default_inputs(_listed(fields))),
             "language": language,
             "source": source,
             "description": description,
@@ -280,7 +283,7 @@ class Task:
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        raise_problems(TaskError, f"task {name!r}", _task_problems(self))
+        raise_problems(TaskError, f"task {name!r}", [*broken, *_task_problems(self)])
 
     def __reduce_ex__(self, protocol: Any) -> str | tuple[Any, ...]:
         """Pickles by reference where the task was loaded: functions of a user's file exist in no importable module."""
@@ -302,7 +305,26 @@ class Task:
 
 def _listed(values: Any) -> tuple[Any, ...]:
     """One value or a sequence of them, as a tuple: ``patterns="..."`` means one pattern, not its letters."""
-    return (values,) if isinstance(values, (str, PVP)) or callable(values) else tuple(values)
+    return (values,) if isinstance(values, (str, PVP, Pattern)) or callable(values) else tuple(values)
+
+
+def _make_pvps(patterns: Sequence[Any], default: Verbalizer) -> tuple[tuple[PVP, ...], list[str]]:
+    """The PVPs, and what is wrong with the patterns that are none."""
+    pvps, problems = [], [] if patterns else ["patterns is empty; write at least one"]
+    for pattern in patterns:
+        try:
+            pvps.append(pattern if isinstance(pattern, PVP) else PVP(_make_pattern(pattern), default))
+        except TaskError as error:
+            problems.append(str(error))
+    return tuple(pvps), problems
+
+
+def _make_pattern(pattern: Any) -> Pattern:
+    if isinstance(pattern, Pattern):
+        return pattern
+    if isinstance(pattern, str) or callable(pattern):
+        return Pattern(pattern)
+    raise TaskError(f"pattern {pattern!r} is a {type(pattern).__name__}; legal are a string, a function of the row, a Pattern, a PVP")
 
 
 def _default_inputs(fields: Sequence[str]) -> tuple[str, ...]:
@@ -310,15 +332,19 @@ def _default_inputs(fields: Sequence[str]) -> tuple[str, ...]:
     return templates if len(templates) <= 2 else (" ".join(templates),)
 
 
+def _field_problems(fields: Sequence[Any]) -> list[str]:
+    problems = [] if fields else ["fields is empty; name at least one text field"]
+    odd = [name for name in fields if not isinstance(name, str) or not name.isidentifier() or name == "mask"]
+    problems += [f"field {name!r} is no legal name; legal are letters, digits and _, but not mask" for name in odd]
+    if len(set(fields)) < len(fields):
+        problems.append(f"fields holds a name twice: {', '.join(map(str, fields))}")
+    return problems
+
+
 def _task_problems(task: Task) -> list[str]:
-    problems = []
-    if not task.fields:
-        problems.append("fields is empty; name at least one text field")
-    problems += [f"field {name!r} is no legal name" for name in task.fields if not name.isidentifier() or name == "mask"]
-    if len(set(task.fields)) < len(task.fields):
-        problems.append(f"fields holds a name twice: {', '.join(task.fields)}")
-    if not task.pvps:
-        return [*problems, "patterns is empty; write at least one"]
+    problems = _field_problems(task.fields)
+    if not task.pvps or not all(isinstance(name, str) for name in task.fields):
+        return problems
     for pvp in task.pvps:
         problems += pvp.pattern.problems(task.fields)
         if set(pvp.verbalizer.labels) != set(task.labels) or pvp.verbalizer.labels != task.labels:
@@ -339,6 +365,6 @@ def _input_problems(task: Task) -> list[str]:
     for template in task.classifier_inputs:
         try:
             template.format(**known)
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
             problems.append(f"classifier input {template!r} is no template over {', '.join(task.fields)}: {error!r}")
     return problems

@@ -1,6 +1,6 @@
 """Label words for x-stance, by the language of the texts.
 
-Schick & Schütze 2021a, section 4.1 (arXiv 2001.07676). The paper also fills German and French texts with the English words.
+Schick & Schütze 2021a, section 4.1 (arXiv 2001.07676). The English words serve multilingual models on texts of any language.
 """
 
 from __future__ import annotations
