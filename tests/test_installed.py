@@ -1,0 +1,48 @@
+"""The installed package is whole. `make check` runs this against the wheel, where PETKIT_EXPECT names the environment it sits in."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.wheel
+
+PARTS = ("petkit", "petkit.builtin", "petkit.objectives", "petkit.patterns", "petkit.verbalizers", "petkit.cli")
+HEAVY = {"torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "typer", "rich"}
+
+
+def _python(code: str) -> str:
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_come_from_where_they_should(name: str) -> None:
+    expected = os.environ.get("PETKIT_EXPECT")
+    if expected is None:
+        pytest.skip("only for a wheel: PETKIT_EXPECT is not set")
+    found = importlib.import_module(name).__file__
+    assert found is not None
+    assert Path(found).resolve().is_relative_to(Path(expected).resolve())
+
+
+@pytest.mark.parametrize("name", ["petkit", "petkit.patterns", "petkit.verbalizers", "petkit.cli"])
+def test_types_are_announced(name: str) -> None:
+    assert resources.files(name).joinpath("py.typed").is_file()
+
+
+def test_the_command_tells_its_version() -> None:
+    (entry,) = metadata.distribution("petkit").entry_points.select(group="console_scripts")
+    code = f"import sys, {entry.module} as cli; sys.argv = ['petkit', '--version']; cli.{entry.attr}()"
+    assert (entry.name, _python(code)) == ("petkit", f"petkit {metadata.version('petkit')}")
+
+
+def test_importing_petkit_is_light() -> None:
+    loaded = set(_python("import sys, petkit; print(*sorted({name.split('.')[0] for name in sys.modules}))").split())
+    assert "petkit" in loaded
+    assert not loaded & HEAVY
