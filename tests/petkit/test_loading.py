@@ -149,7 +149,8 @@ def test_a_file_that_fails_is_named_with_line_and_exception(tmp_path: Path, text
 
 
 def test_a_wrong_task_keeps_its_own_words_and_gets_file_and_line(tmp_path: Path) -> None:
-    text = "from petkit.pvp import Task\n\ntask = Task(name='t', fields=('text',), patterns=('{mask} {body}',), verbalizer={'a': 'x', 'b': 'x'})\n"
+    words = "{'a': 'x', 'b': 'x'}"
+    text = f"from petkit.pvp import Task\n\ntask = Task(name='t', fields='text', patterns='{{mask}} {{body}}', verbalizer={words})\n"
     found = message(write(tmp_path, text))
     assert "mine.py, line 3: task 't'" in found
     assert "{body}" in found

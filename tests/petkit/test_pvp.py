@@ -80,12 +80,22 @@ def test_an_unknown_transform_names_the_legal_ones() -> None:
 
 def test_every_problem_at_once() -> None:
     text = problems(
-        fields=("text", "title"),
+        fields=("text", "mask"),
         patterns=("{mask} {body}", "{text}", "{mask} {text", 5),
         verbalizer={"a": "x", "b": "x", "c": (), "d": " y"},
         classifier_inputs=("{nothing}",),
     )
-    expected = ["{body}", "'{mask} {text'", "5 is a int", "0 masks", "share the word 'x'", "'c' has no word", "' y'", "'{nothing}'"]
+    expected = [
+        "field 'mask'",
+        "{body}",
+        "'{mask} {text'",
+        "5 is a int",
+        "0 masks",
+        "share the word 'x'",
+        "'c' has no word",
+        "' y'",
+        "'{nothing}'",
+    ]
     assert [part for part in expected if part not in text] == []
     assert text.splitlines()[0] == f"task 't': {len(text.splitlines()) - 1} problems"
 
