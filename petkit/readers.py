@@ -1,0 +1,124 @@
+"""Sources to records: which reader a source needs, and streaming in bounded memory.
+
+A source is a file (``.csv .tsv .jsonl .ndjson .json .txt``, each also as ``.gz``, or ``.parquet``), a folder that
+``datasets.save_to_disk`` wrote, ``hub:NAME[@CONFIG][:SPLIT]``, or ``-`` for standard input (JSON lines if its first
+character is ``{``, else CSV). The hub is never asked unless the source says ``hub:``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from petkit.data_arrow import HUB, hub_records, parquet_records, saved_records
+from petkit.data_csv import csv_records
+from petkit.data_json import json_file_records, json_line_records
+from petkit.data_problems import Problems, Record
+from petkit.data_text import ENCODING, byte_blocks, text_lines
+from petkit.errors import DataError
+
+__all__ = ["iter_records", "records_of", "source_stem"]
+
+_TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+_FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
+
+
+def iter_records(source: str, *, chunk: int = 1000, encoding: str = ENCODING, quotes: bool = True) -> Iterator[list[dict[str, Any]]]:
+    """All rows of a source as dicts, ``chunk`` at a time, in order; no more than that is held (a ``.json`` array is read whole).
+
+    Values are as the source has them: strings in CSV, TSV and text files (field ``text``), else what JSON or Arrow hold.
+    No row is left out: the rows of a chunk are numbered on from the rows before, starting at 1.
+
+    Args:
+        source: see the module.
+        chunk: rows at a time.
+        encoding: of text formats. quotes: whether ``"`` encloses cells in CSV and TSV.
+
+    Raises DataError, naming every problem of the rows read so far, before the chunk they are in.
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1, not {chunk}")
+    problems, batch = Problems(source), []
+    for record in records_of(source, problems, chunk=chunk, encoding=encoding, quotes=quotes):
+        batch.append(record.values)
+        if len(batch) == chunk:
+            problems.stop()
+            yield batch
+            batch = []
+    problems.stop()
+    if batch:
+        yield batch
+
+
+def records_of(source: str, problems: Problems, *, chunk: int = 1000, encoding: str = ENCODING, quotes: bool = True) -> Iterator[Record]:
+    """The rows of a source that can be read; ``problems`` takes the others, and a source without any row.
+
+    Raises DataError where nothing can be read at all.
+    """
+    found = False
+    for record in _records(source, problems, chunk, encoding, quotes):
+        found = True
+        yield record
+    if not found and not problems.lines():
+        problems.add_line("holds no row")
+
+
+def source_stem(source: str) -> str:
+    """What names a source inside row ids.
+
+    >>> source_stem("data/train.csv.gz"), source_stem("hub:ag_news:test"), source_stem("-")
+    ('train', 'ag_news:test', 'stdin')
+    """
+    if source == "-":
+        return "stdin"
+    if source.startswith(HUB):
+        return source.removeprefix(HUB).rpartition("/")[2]
+    path = Path(source)
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
+
+def _records(source: str, problems: Problems, chunk: int, encoding: str, quotes: bool) -> Iterator[Record]:
+    if source.startswith(HUB):
+        return hub_records(source, chunk=chunk)
+    if source == "-":
+        return _standard_input(problems, encoding, quotes)
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source}: no such file or folder; {_FORMATS}")
+    if path.is_dir():
+        return saved_records(source, chunk=chunk)
+    suffix = _format(path)
+    if suffix == ".parquet":
+        return parquet_records(source, chunk=chunk)
+    return _text_records(text_lines(byte_blocks(source), source=source, encoding=encoding), suffix, problems, quotes)
+
+
+def _format(path: Path) -> str:
+    suffix = path.suffix.lower()
+    inner = Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+    if inner not in _TEXT_FORMATS and suffix != ".parquet":
+        raise DataError(f"{path}: unknown format {''.join(path.suffixes[-2:]) or '(no ending)'!r}; {_FORMATS}")
+    return inner
+
+
+def _standard_input(problems: Problems, encoding: str, quotes: bool) -> Iterator[Record]:
+    lines = text_lines(byte_blocks("-"), source="standard input", encoding=encoding)
+    opening = next((line for line in lines if line.strip()), "")
+    suffix = ".jsonl" if opening.lstrip().startswith("{") else ".csv"
+    return _text_records(chain([opening], lines), suffix, problems, quotes)
+
+
+def _text_records(lines: Iterator[str], suffix: str, problems: Problems, quotes: bool) -> Iterator[Record]:
+    match suffix:
+        case ".csv":
+            return csv_records(lines, problems, quotes=quotes)
+        case ".tsv":
+            return csv_records(lines, problems, separator="\t", quotes=quotes)
+        case ".json":
+            return json_file_records(lines, problems)
+        case ".txt":
+            return (Record(number, {"text": line.rstrip("\r\n")}, number) for number, line in enumerate(lines, start=1))
+        case _:
+            return json_line_records(lines, problems)
