@@ -50,7 +50,7 @@ wheel: $(STAMP)
 	echo "$(SITE)" > "$$("$$away/venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/dependencies.pth"; \
 	"$$away/venv/bin/python" -m pip install --quiet --no-index --no-deps --force-reinstall "$$away"/dist/*.whl; \
 	cp -r tests pyproject.toml "$$away"; \
-	export PETKIT_DATA="$${PETKIT_DATA:-$(CURDIR)/../shared/data}" PETKIT_EXPECT="$$(cd "$$away" && pwd -P)/venv"; \
+	export PETKIT_DATA="$${PETKIT_DATA:-$(CURDIR)/../shared/data}" PETKIT_EXPECT="$$away/venv" PETKIT_CHECKOUT="$(CURDIR)"; \
 	cd "$$away" && venv/bin/python -P -m pytest -q -m "wheel and not slow"
 
 $(STAMP): pyproject.toml constraints.txt

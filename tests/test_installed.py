@@ -14,7 +14,12 @@ import pytest
 pytestmark = pytest.mark.wheel
 
 PARTS = ("petkit", "petkit.builtin", "petkit.objectives", "petkit.patterns", "petkit.verbalizers", "petkit.cli")
+MAPPED = ("patterns", "verbalizers", "cli")
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "typer", "rich"}
+
+
+def _files(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
 def _python(code: str) -> str:
@@ -29,6 +34,16 @@ def test_parts_come_from_where_they_should(name: str) -> None:
     found = importlib.import_module(name).__file__
     assert found is not None
     assert Path(found).resolve().is_relative_to(Path(expected).resolve())
+
+
+@pytest.mark.parametrize(("name", "folder"), [("petkit", "petkit"), *((f"petkit.{name}", name) for name in MAPPED)])
+def test_every_file_arrives(name: str, folder: str) -> None:
+    checkout = os.environ.get("PETKIT_CHECKOUT")
+    if checkout is None:
+        pytest.skip("only for a wheel: PETKIT_CHECKOUT is not set")
+    installed = _files(Path(str(resources.files(name))))
+    arrived = {path for path in installed if name != "petkit" or path.parts[0] not in MAPPED}
+    assert arrived == _files(Path(checkout) / folder)
 
 
 @pytest.mark.parametrize("name", ["petkit", "petkit.patterns", "petkit.verbalizers", "petkit.cli"])

@@ -101,6 +101,10 @@ def test_data_files_are_of_kinds_that_the_wheel_takes() -> None:
     assert left_out == [], "files that package-data does not cover are missing from the wheel"
 
 
+def test_the_readme_is_shown_with_the_package() -> None:
+    assert _project()["project"].get("readme") == ("README.md" if (ROOT / "README.md").exists() else None)
+
+
 def test_type_checkers_can_follow_the_mapped_packages() -> None:
     links = {path.name: path.resolve() for path in (ROOT / "typings" / "petkit").iterdir()}
     assert links == {name: ROOT / name for name in MAPPED}, "typings/petkit holds one link for each mapped package, nothing else"
