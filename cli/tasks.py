@@ -1,0 +1,93 @@
+"""``petkit tasks`` and ``petkit new``: the ready-made tasks, and a task file for one's own data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from petkit.loading import load_task, ready_made
+from petkit.pvp import Task
+from petkit.scaffold import new_task_file
+
+__all__ = ["new", "tasks"]
+
+
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="A task to show in detail: a ready-made name, or a path to a .py file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """List the ready-made tasks, or show one with its patterns and label words."""
+    found = [load_task(reference) for reference in ([name] if name else ready_made())]
+    if as_json:
+        typer.echo(json.dumps(_record(found[0]) if name else {"tasks": [_record(task) for task in found]}, ensure_ascii=False))
+        return
+    Console().print(_detail(found[0]) if name else _overview(found))
+
+
+def new(
+    file: Annotated[str, typer.Argument(help="Labelled rows: CSV, TSV, JSONL or parquet.")],
+    out: Annotated[Path, typer.Option(help="The task file to write.")] = Path("task.py"),
+    text: Annotated[list[str] | None, typer.Option(help="A text column, if the guess is wrong; repeat it for several.")] = None,
+    label: Annotated[str | None, typer.Option(help="The label column, if the guess is wrong.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a commented task file for a data file: text columns, labels, patterns to start from."""
+    guess = new_task_file(file, out, texts=text or (), label=label, force=force)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
+    for value, count in guess.labels:
+        console.print(Text(f"  {value}  {count} rows"))
+    console.print(Text(f"Next: change its patterns and words, and look at them with petkit check {out} --data {file}"))
+
+
+def _record(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "description": task.description,
+        "language": task.language,
+        "labels": task.labels,
+        "fields": task.fields,
+        "label_column": task.label_column,
+        "classifier_inputs": task.classifier_inputs,
+        "pvps": [
+            {"pattern": pvp.pattern.name, "words": dict(zip(pvp.verbalizer.labels, pvp.verbalizer.words, strict=True))} for pvp in task.pvps
+        ],
+        "source": task.source,
+        "origin": task.origin,
+    }
+
+
+def _overview(found: list[Task]) -> Table:
+    table = Table("name", box=box.SIMPLE_HEAD, caption="petkit tasks NAME shows one, with its patterns and words.")
+    table.columns[0].no_wrap = True
+    for header in ("labels", "fields", "patterns", "language", "source"):
+        table.add_column(header)
+    for task in found:
+        labels = ", ".join(task.labels) if len(task.labels) <= 6 else f"{len(task.labels)} labels"
+        cells = [task.name, labels, ", ".join(task.fields), str(len(task.pvps)), task.language, _short_source(task.source)]
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _short_source(source: str) -> str:
+    """What of a citation fits into a table: the papers' numbers, and whether something is ours."""
+    return ", ".join(dict.fromkeys(re.findall(r"arXiv [0-9.]*[0-9]|\bours\b", source))) or source
+
+
+def _detail(task: Task) -> Table:
+    table = Table("pattern", "words", title=Text(f"{task.name}: {task.description}"), show_lines=True)
+    table.caption = Text(
+        "\n".join([f"fields: {', '.join(task.fields)}; language: {task.language}", f"source: {task.source or 'not said'}"])
+    )
+    for pvp in task.pvps:
+        words = [f"{label}: {', '.join(words)}" for label, words in zip(pvp.verbalizer.labels, pvp.verbalizer.words, strict=True)]
+        table.add_row(Text(pvp.pattern.name), Text("\n".join(words)))
+    return table

@@ -1,0 +1,146 @@
+"""Which columns of a file are the texts and which is the label: a guess from names and values, for ``petkit.scaffold``."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from petkit.errors import DataError
+
+__all__ = ["MAX_LABELS", "Guess", "guess_columns"]
+
+MAX_LABELS: Final = 100
+"""A column with more values than that is no label column."""
+
+_LABEL_NAMES: Final = (
+    *("label", "labels", "class", "classes", "category", "target", "y", "gold", "label_name", "class_name", "label_text"),
+    *("topic", "sentiment", "intent", "polarity", "stars", "star", "rating", "tag", "type"),
+)
+"""Usual names of a label column, the surest first."""
+
+_PAIRS: Final = (
+    *({"premise", "hypothesis"}, {"question", "passage"}, {"question", "context"}, {"question", "answer"}, {"question", "comment"}),
+    *({"title", "body"}, {"title", "content"}, {"title", "description"}, {"title", "text"}, {"title", "abstract"}),
+    *({"headline", "body"}, {"headline", "text"}, {"subject", "body"}, {"subject", "message"}, {"query", "document"}),
+)
+"""Usual names of two texts that belong together."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The columns of a file by what they hold.
+
+    ``labels`` are the values of the column ``label`` with how many rows have each, in natural order;
+    ``rows`` were looked at, ``unlabeled`` of them without a label.
+    """
+
+    texts: tuple[str, ...]
+    label: str
+    labels: tuple[tuple[str, int], ...]
+    rows: int
+    unlabeled: int
+
+
+def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (), label: str | None = None) -> Guess:
+    """Text columns: the longest on average, with its partner if the two names are a usual pair. Label: by name, else few values.
+
+    Args:
+        rows: the head of a file.
+        texts: the text columns, if they are known. label: the label column, if it is known.
+
+    Raises DataError if a named column is missing, or if there is nothing to guess from.
+
+    >>> rows = [{"id": 1, "review": "I liked it a lot.", "stars": 5}, {"id": 2, "review": "Never again.", "stars": 1}]
+    >>> guess_columns(rows)
+    Guess(texts=('review',), label='stars', labels=(('1', 1), ('5', 1)), rows=2, unlabeled=0)
+    """
+    columns = _columns(rows)
+    _check_named(columns, texts, label)
+    known = label if label is not None else _label_by_name(columns, taken=texts)
+    chosen = tuple(texts) or _text_columns(rows, [name for name in columns if name != known])
+    found = known if known is not None else _label_by_values(rows, [name for name in columns if name not in chosen])
+    counts = _label_counts(rows, found)
+    return Guess(chosen, found, counts, len(rows), len(rows) - sum(count for _, count in counts))
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if not rows:
+        raise DataError("there are no rows to look at")
+    if len(columns) < 2:
+        raise DataError(f"there is one column only ({columns}); a task file needs labelled rows: a text column and a label column")
+    return columns
+
+
+def _check_named(columns: Sequence[str], texts: Sequence[str], label: str | None) -> None:
+    named = [("--text", name) for name in texts] + ([("--label", label)] if label is not None else [])
+    for flag, name in named:
+        if name not in columns:
+            raise DataError(f"{flag} {name}: there is no such column; the columns are {', '.join(columns)}")
+    if len(set(texts)) < len(texts):
+        raise DataError(f"--text names a column twice: {', '.join(texts)}")
+    if label in texts:
+        raise DataError(f"--label {label}: that is a text column already; the columns are {', '.join(columns)}")
+
+
+def _label_by_name(columns: Sequence[str], *, taken: Sequence[str]) -> str | None:
+    free = {name.strip().lower(): name for name in reversed(columns) if name not in taken}
+    return next((free[name] for name in _LABEL_NAMES if name in free), None)
+
+
+def _text_columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> tuple[str, ...]:
+    lengths = {name: sum(len(row[name]) for row in rows if isinstance(row.get(name), str)) for name in columns}
+    longest = max(columns, key=lengths.__getitem__)
+    if not lengths[longest]:
+        raise DataError(f"none of the columns {', '.join(columns)} holds text; name one with --text")
+    partner = next((name for name in columns if lengths[name] and _are_a_pair(longest, name)), longest)
+    return tuple(name for name in columns if name in (longest, partner))
+
+
+def _are_a_pair(first: str, second: str) -> bool:
+    """Whether two names are a usual pair: premise and hypothesis, text_a and text_b, sentence1 and sentence2."""
+    one, two = first.strip().lower(), second.strip().lower()
+    if {one, two} in _PAIRS:
+        return True
+    ends = {one[-1:], two[-1:]}
+    return one[:-1] == two[:-1] and len(one) > 1 and ends in ({"1", "2"}, {"a", "b"})
+
+
+def _label_by_values(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """The column with the fewest values, if they are short and recur; of several the last."""
+    kinds: dict[str, int] = {}
+    for name in columns:
+        values = [str(row[name]) for row in rows if _is_label(row.get(name))]
+        short = all(len(value) <= 40 for value in values)
+        if short and 2 <= len(set(values)) <= min(MAX_LABELS, len(values) // 2):
+            kinds[name] = len(set(values))
+    if not kinds:
+        raise DataError(f"found no label column among {', '.join(columns) or 'the others'}; name it with --label")
+    return min(reversed(list(kinds)), key=kinds.__getitem__)
+
+
+def _is_label(value: Any) -> bool:
+    present = isinstance(value, (str, int, float)) and value == value  # a NaN is no label
+    return present and bool(str(value).strip())
+
+
+def _label_counts(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[tuple[str, int], ...]:
+    odd = next((row[column] for row in rows if row.get(column) is not None and not isinstance(row[column], (str, int, float))), None)
+    if odd is not None:
+        raise DataError(f"column {column!r} holds {odd!r}; a label is text or a number; name another column with --label")
+    counts = Counter(str(row[column]) for row in rows if _is_label(row.get(column)))
+    if len(counts) < 2:
+        raise DataError(
+            f"column {column!r} has {len(counts)} label(s) ({', '.join(counts) or 'none'}); a task needs two at least (--label)"
+        )
+    if len(counts) > MAX_LABELS:
+        raise DataError(f"column {column!r} has {len(counts)} different values in {len(rows)} rows; is it the label column? (--label)")
+    return tuple(sorted(counts.items(), key=lambda item: _natural(item[0])))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Sorts ``2 stars`` before ``10 stars``."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]+)", text) if part]

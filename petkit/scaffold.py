@@ -1,0 +1,168 @@
+"""A commented task file from a data file: what ``petkit new`` writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from petkit.errors import DataError, SettingsError
+from petkit.files import write_text
+from petkit.guessing import Guess, guess_columns
+from petkit.readers import iter_records, source_stem
+
+__all__ = ["HEAD_ROWS", "field_names", "label_words", "new_task_file", "task_file_text"]
+
+HEAD_ROWS: Final = 5000
+"""How many rows of the data are looked at."""
+
+_TEMPLATE: Final = '''"""A task for petkit. The file is Python and yours: change what you like, and look at it with `petkit check`."""
+
+from petkit.pvp import Task
+
+# Made from {data}, {rows}.
+{notes}task = Task(
+    name={name},
+    # The columns with the text.
+    fields={fields},
+    # Each pattern asks for the label in other words: {{mask}} is the gap that a label's word fills, {{field}} a text.
+    # Two to six that read naturally do best. || starts a second segment, {{{{ and }}}} are braces.
+    # {{field:drop_final_punctuation}} and {{field:lowercase_first}} change the text first.
+    # A pattern may also be a function of the row; see the documentation.
+    patterns=(
+{patterns}
+    ),
+    # For each label the word for the gap, or several: ("good", "great"). Plain words that would make sense there do best.
+    verbalizer={{
+{words}
+    }},
+    label_column={label},
+    # The language of the texts (en, de, zh-Hans ...).
+    language="en",
+)
+'''
+
+
+def new_task_file(
+    source: str, out: Path, *, name: str | None = None, texts: Sequence[str] = (), label: str | None = None, force: bool = False
+) -> Guess:
+    """Write a task file for the rows of ``source`` to ``out``, and return what was guessed about its columns.
+
+    Args:
+        source: a data file (see ``petkit.readers``); its first ``HEAD_ROWS`` rows are read.
+        name: the task's name; default: that of the file ``out``, or of the data if ``out`` is ``task.py``.
+        texts: the text columns, if the guess is wrong. label: the label column, likewise.
+        force: whether to replace a file.
+
+    Raises SettingsError if ``out`` cannot be used, DataError if the data cannot be read or guessed from.
+    """
+    _check_out(out, force=force)
+    rows = _head(source)
+    try:
+        guess = guess_columns(rows, texts=texts, label=label)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    default = out.stem if out.stem != "task" else source_stem(source)
+    write_text(out, task_file_text(guess, name=name or default, data=source))
+    return guess
+
+
+def task_file_text(guess: Guess, *, name: str, data: str) -> str:
+    """The text of a task file. It loads as it stands, whatever the names of columns and labels."""
+    fields = field_names(guess.texts)
+    words = label_words([value for value, _ in guess.labels])
+    return _TEMPLATE.format(
+        data=_literal(data),
+        rows=f"its first {guess.rows} rows" if guess.rows == HEAD_ROWS else f"{guess.rows} rows",
+        notes="".join(f"# {note}\n" for note in _notes(guess, fields, words)),
+        name=_literal(name),
+        fields=f"({', '.join(map(_literal, fields))}{',' if len(fields) == 1 else ''})",
+        patterns="\n".join(f"        {_literal(pattern)}," for pattern in _patterns(fields)),
+        words="\n".join(_word_line(value, count, words[value]) for value, count in guess.labels),
+        label=_literal(guess.label),
+    )
+
+
+def field_names(columns: Sequence[str]) -> tuple[str, ...]:
+    """Column names as field names, which pattern strings can name: letters, digits and ``_``, each once, not ``mask``.
+
+    >>> field_names(["text", "Review Text", "mask", "2nd", "review-text"])
+    ('text', 'Review_Text', 'mask_text', 'text_2nd', 'review_text')
+    """
+    names: list[str] = []
+    for column in columns:
+        name = re.sub(r"\W+", "_", column).strip("_") or "text"
+        name = f"{name}_text" if name == "mask" else name
+        name = name if name.isidentifier() else f"text_{name}"
+        names.append(_unused(name if name.isidentifier() else "text", names, "_"))
+    return tuple(names)
+
+
+def label_words(labels: Sequence[str]) -> dict[str, str]:
+    """A word for each label: its name without punctuation, each once.
+
+    >>> label_words(["Sci/Tech", "not_entailment", "5", ":)", ":("])
+    {'Sci/Tech': 'Sci Tech', 'not_entailment': 'not entailment', '5': '5', ':)': 'label', ':(': 'label 2'}
+    """
+    words: dict[str, str] = {}
+    for label in labels:
+        words[label] = _unused(re.sub(r"[\W_]+", " ", label).strip() or "label", list(words.values()), " ")
+    return words
+
+
+def _unused(name: str, taken: Sequence[str], joint: str) -> str:
+    number, found = 2, name
+    while found in taken:
+        number, found = number + 1, f"{name}{joint}{number}"
+    return found
+
+
+def _is_plain(label: str, word: str) -> bool:
+    return label == word and word.isalpha()
+
+
+def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[str]:
+    notes = [
+        f"The column {_literal(column)} is the field {field} here: add --column {field}={_literal(column)} to each command."
+        for column, field in zip(guess.texts, fields, strict=True)
+        if column != field
+    ]
+    if guess.unlabeled:
+        notes.append(f"{guess.unlabeled} of the rows have no label.")
+    odd = [label for label, word in words.items() if not _is_plain(label, word)]
+    if odd:
+        notes.append(f"TODO: {len(odd)} of {len(words)} label names are no plain words; write better ones where it says TODO below.")
+    return notes
+
+
+def _patterns(fields: Sequence[str]) -> list[str]:
+    text = (" || " if len(fields) == 2 else " ").join(f"{{{name}}}" for name in fields)
+    return [f"{{mask}}: {text}", f"{text} ( {{mask}} )", f"[ Category: {{mask}} ] {text}"]
+
+
+def _word_line(label: str, count: int, word: str) -> str:
+    todo = "" if _is_plain(label, word) else "; TODO: a word that says what this label means"
+    return f"        {_literal(label)}: {_literal(word)},  # {count} row{'s' if count != 1 else ''}{todo}"
+
+
+def _literal(text: str) -> str:
+    """The text as a Python string literal on one line."""
+    if not text.isprintable():
+        return repr(text)
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _check_out(out: Path, *, force: bool) -> None:
+    if out.suffix != ".py":
+        raise SettingsError(f"--out {out}: a task is Python and its file ends in .py")
+    if out.is_dir():
+        raise SettingsError(f"--out {out} is a folder; name a file in it")
+    if out.exists() and not force:
+        raise SettingsError(f"--out {out} is there already; choose another name or pass --force")
+
+
+def _head(source: str) -> list[dict[str, Any]]:
+    chunks = iter_records(source, chunk=1000)
+    return [row for chunk in islice(chunks, HEAD_ROWS // 1000) for row in chunk]

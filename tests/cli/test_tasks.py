@@ -1,0 +1,102 @@
+"""`petkit tasks` and `petkit new`, through a small application of their own."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from petkit.cli.tasks import new, tasks
+from petkit.errors import SettingsError, TaskError
+from petkit.loading import load_task, ready_made
+
+app = typer.Typer()
+app.command("tasks")(tasks)
+app.command("new")(new)
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    path = tmp_path / "reviews.csv"
+    path.write_text("id,review,mood\n" + "".join(f"{i},This is review {i} of them.,{'glad' if i % 2 else 'sad'}\n" for i in range(8)))
+    return path
+
+
+def output(*arguments: str) -> str:
+    result = runner.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_list_has_a_line_for_each_task() -> None:
+    rows = [re.split(r"  +", line.strip()) for line in output("tasks").splitlines()]
+    names = [row[0] for row in rows if row[0] in ready_made()]
+    assert names == list(ready_made())
+    assert ["ag_news", "World, Sports, Business, Sci/Tech", "text", "5", "en", "arXiv 2001.07676"] in rows
+    assert ["sms_spam", "ham, spam", "text", "4", "en", "ours"] in rows
+
+
+def test_names_stay_whole_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert set(ready_made()) <= set(output("tasks").split())
+
+
+def test_the_list_as_json() -> None:
+    found = json.loads(output("tasks", "--json"))
+    assert [task["name"] for task in found["tasks"]] == list(ready_made())
+
+
+def test_one_task_shows_patterns_with_brackets_and_words() -> None:
+    text = output("tasks", "ag_news")
+    assert "[ Category: {mask} ] {text}" in text
+    assert "Sci/Tech: Tech" in text
+    assert "fields: text; language: en" in text
+
+
+def test_one_task_as_json() -> None:
+    found = json.loads(output("tasks", "rte", "--json"))
+    assert found["pvps"][4]["words"] == {"not_entailment": ["false"], "entailment": ["true"]}
+    assert found["fields"] == ["text_a", "text_b"]
+    assert found["origin"] == "rte"
+
+
+def test_an_unknown_task_is_the_users_mistake() -> None:
+    result = runner.invoke(app, ["tasks", "agnews"])
+    assert isinstance(result.exception, TaskError)
+
+
+def test_new_writes_a_task_that_loads_and_shows(reviews: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.py"
+    text = output("new", str(reviews), "--out", str(out))
+    assert "texts review; labels in mood:" in text
+    assert "  glad  4 rows" in text
+    assert load_task(out).labels == ("glad", "sad")
+    assert "{mask}: {review}" in output("tasks", str(out))
+
+
+def test_new_takes_columns_by_name_and_a_default_file(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(reviews.parent)
+    output("new", str(reviews), "--text", "id", "--text", "review", "--label", "mood")
+    task = load_task("./task.py")
+    assert (task.name, task.fields, task.label_column) == ("reviews", ("id", "review"), "mood")
+
+
+def test_new_replaces_only_by_force(reviews: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine.py"
+    out.write_text("precious = True\n")
+    result = runner.invoke(app, ["new", str(reviews), "--out", str(out)])
+    assert isinstance(result.exception, SettingsError)
+    assert "--force" in str(result.exception)
+    assert out.read_text() == "precious = True\n"
+    output("new", str(reviews), "--out", str(out), "--force")
+    assert load_task(out).name == "mine"

@@ -1,0 +1,203 @@
+"""Guessing columns, and task files that load as they are written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from petkit.errors import DataError, SettingsError
+from petkit.guessing import Guess, guess_columns
+from petkit.loading import load_task
+from petkit.pvp import Task
+from petkit.scaffold import field_names, label_words, new_task_file, task_file_text
+
+LONG = "A sentence that goes on for quite a while, number"
+
+
+def rows(count: int = 8, **columns: Any) -> list[dict[str, Any]]:
+    """``count`` rows; a column is a value, or a list that is repeated."""
+    return [{name: value[i % len(value)] if isinstance(value, list) else value for name, value in columns.items()} for i in range(count)]
+
+
+def run(text: str) -> Task:
+    """The task that a task file's text defines."""
+    space: dict[str, Any] = {}
+    exec(compile(text, "task.py", "exec"), space)
+    task = space["task"]
+    assert isinstance(task, Task)
+    return task
+
+
+def write_lines(path: Path, values: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts", "label"),
+    [
+        ({"text": LONG, "label": ["a", "b"]}, ("text",), "label"),
+        ({"id": ["1", "2", "3"], "note": ["x", "y"], "body": LONG}, ("body",), "note"),
+        ({"Label": ["a", "b"], "Text": LONG}, ("Text",), "Label"),
+        ({"text_b": LONG, "text_a": LONG + "!", "label": ["a", "b"]}, ("text_b", "text_a"), "label"),
+        ({"sentence1": LONG, "sentence2": "Short.", "gold": ["a", "b"]}, ("sentence1", "sentence2"), "gold"),
+        ({"premise": LONG, "hypothesis": "Short.", "idx": [1, 2, 3, 4], "y": [0, 1]}, ("premise", "hypothesis"), "y"),
+        ({"title": "Short.", "body": LONG, "category": ["a", "b"]}, ("title", "body"), "category"),
+        ({"text": LONG, "category": ["Food", "Fun"], "label": ["1", "2", "3"]}, ("text",), "label"),
+        ({"text": LONG, "stars": [1, 2, 3, 4]}, ("text",), "stars"),
+        ({"text": LONG, "keywords": LONG[:-3], "label": ["a", "b"]}, ("text",), "label"),
+        ({"review": [f"{LONG} {i}" for i in range(8)], "kind": ["a", "b"]}, ("review",), "kind"),
+    ],
+)
+def test_guesses(columns: dict[str, Any], texts: tuple[str, ...], label: str) -> None:
+    guess = guess_columns(rows(12, **columns))
+    assert (guess.texts, guess.label) == (texts, label)
+
+
+def test_the_label_has_few_values_that_recur() -> None:
+    columns = {"id": [str(i) for i in range(20)], "kind": ["a", "b", "c"], "text": LONG, "place": ["x", "y"]}
+    assert guess_columns(rows(20, **columns)).label == "place"
+
+
+def test_labels_are_counted_in_natural_order_and_gaps_are_told() -> None:
+    guess = guess_columns(rows(8, text=LONG, label=["10 stars", "2 stars", None, " "]))
+    assert guess.labels == (("2 stars", 2), ("10 stars", 2))
+    assert (guess.rows, guess.unlabeled) == (8, 4)
+
+
+def test_numbers_are_labels_and_nan_is_none() -> None:
+    assert guess_columns(rows(6, text=LONG, label=[0, 1, float("nan")])).labels == (("0", 2), ("1", 2))
+
+
+def test_named_columns_win() -> None:
+    values = rows(8, text=LONG, other="short", label=["a", "b"], kind=["x", "y"])
+    guess = guess_columns(values, texts=["other"], label="kind")
+    assert (guess.texts, guess.label) == (("other",), "kind")
+    assert guess_columns(values, texts=["label", "text"]).label == "kind"
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "said"),
+    [
+        ([], {}, "no rows"),
+        (rows(4, text=LONG), {}, "one column only"),
+        (rows(4, text=LONG, label=["a", "b"]), {"label": "lable"}, "--label lable: there is no such column; the columns are text, label"),
+        (rows(4, text=LONG, label=["a", "b"]), {"texts": ["body"]}, "--text body"),
+        (rows(4, text=LONG, label=["a", "b"]), {"texts": ["text", "text"]}, "twice"),
+        (rows(4, text=LONG, label=["a", "b"]), {"texts": ["text"], "label": "text"}, "text column already"),
+        (rows(4, text=LONG, label="a"), {}, "1 label(s) (a)"),
+        (rows(4, text=LONG, label=None), {}, "0 label(s) (none)"),
+        (rows(4, text=LONG, label=[["a"], ["b"]]), {}, "holds ['a']"),
+        (rows(4, x=1, label=["a", "b"]), {}, "--text"),
+        (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label"),
+        (rows(300, text=LONG, label=list(range(300))), {}, "300 different values in 300 rows"),
+    ],
+)
+def test_what_cannot_be_guessed_from(values: list[dict[str, Any]], options: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        guess_columns(values, **options)
+    assert said in str(caught.value)
+
+
+def test_the_file_says_what_it_found() -> None:
+    guess = Guess(("Review Text",), "Mood", (("glad", 3), ("not_glad", 1)), 5, 1)
+    text = task_file_text(guess, name="mine", data='my "data".csv')
+    task = run(text)
+    assert (task.name, task.fields, task.label_column) == ("mine", ("Review_Text",), "Mood")
+    assert task.pvps[0].verbalizer.mapping == {"glad": "glad", "not_glad": "not glad"}
+    assert 'add --column Review_Text="Review Text"' in text
+    assert '"glad": "glad",  # 3 rows\n' in text
+    assert '"not_glad": "not glad",  # 1 row; TODO' in text
+    assert "TODO: 1 of 2 label names" in text
+    assert "1 of the rows have no label" in text
+
+
+def test_plain_names_need_no_todo() -> None:
+    text = task_file_text(Guess(("text",), "label", (("bad", 1), ("good", 1)), 2, 0), name="t", data="d.csv")
+    assert "TODO" not in text
+    assert len(run(text).pvps) == 3
+
+
+def test_two_texts_are_two_segments_and_three_are_one() -> None:
+    labels = (("bad", 1), ("good", 1))
+    two, three = (run(task_file_text(Guess(texts, "y", labels, 2, 0), name="t", data="d")) for texts in (("a", "b"), ("a", "b", "c")))
+    assert [pvp.pattern.name for pvp in two.pvps] == ["{mask}: {a} || {b}", "{a} || {b} ( {mask} )", "[ Category: {mask} ] {a} || {b}"]
+    assert three.pvps[0].pattern.name == "{mask}: {a} {b} {c}"
+
+
+names = st.text(max_size=12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(names, min_size=1, max_size=4, unique=True), labels=st.lists(names, min_size=2, max_size=6, unique=True), rest=names)
+def test_any_names_give_a_file_that_loads(texts: list[str], labels: list[str], rest: str) -> None:
+    text = task_file_text(Guess(tuple(texts), rest, tuple((label, 1) for label in labels), 9, 1), name=rest, data=rest)
+    task = run(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    assert task.labels == tuple(labels)
+    assert (task.name, task.label_column) == (rest, rest)
+    assert task.fields == field_names(texts)
+
+
+@given(st.lists(names, min_size=1, unique=True))
+def test_fields_and_words_are_unique(values: list[str]) -> None:
+    fields, words = field_names(values), label_words(values)
+    assert len(set(fields)) == len(values)
+    assert all(field.isidentifier() and field != "mask" for field in fields)
+    assert list(words) == values
+    assert len(set(words.values())) == len(values)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv", "rows.tsv"])
+def test_a_file_of_each_kind(tmp_path: Path, name: str) -> None:
+    values = rows(6, text=LONG, label=["bad", "good"])
+    if name == "rows.jsonl":
+        write_lines(tmp_path / name, values)
+    else:
+        joint = "," if name == "rows.csv" else "\t"
+        lines = ["text" + joint + "label"] + [f'"{row["text"]}"{joint}{row["label"]}' for row in values]
+        (tmp_path / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    out = tmp_path / "task.py"
+    new_task_file(str(tmp_path / name), out)
+    task = load_task(out)
+    assert (task.name, task.fields, task.labels) == ("rows", ("text",), ("bad", "good"))
+
+
+def test_problems_name_the_file_and_write_nothing(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "rows.jsonl", rows(4, text=LONG))
+    with pytest.raises(DataError, match=r"rows\.jsonl: there is one column only"):
+        new_task_file(source, tmp_path / "task.py")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize(("name", "said"), [("task.txt", "ends in .py"), ("folder.py", "is a folder"), ("there.py", "--force")])
+def test_files_that_cannot_be_written(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "there.py").write_text("kept")
+    source = write_lines(tmp_path / "rows.jsonl", rows(4, text=LONG, label=["bad", "good"]))
+    with pytest.raises(SettingsError, match=said):
+        new_task_file(source, tmp_path / name)
+    assert (tmp_path / "there.py").read_text() == "kept"
+
+
+def test_force_replaces(tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "rows.jsonl", rows(4, text=LONG, label=["bad", "good"]))
+    (tmp_path / "there.py").write_text("old")
+    new_task_file(source, tmp_path / "there.py", force=True)
+    assert load_task(tmp_path / "there.py").name == "there"
+
+
+@pytest.mark.parametrize("name", ["ag_news/test", "boolq/train", "fewclue_tnews/train", "wic/fewglue_train", "trec/test"])
+def test_public_files_are_guessed_right(name: str, data_dir: Path, tmp_path: Path) -> None:
+    source = data_dir / f"{name}.jsonl"
+    if not source.is_file():
+        pytest.skip(f"no {source}")
+    guess = new_task_file(str(source), tmp_path / "task.py")
+    first = json.loads(source.read_text(encoding="utf-8").splitlines()[0])
+    assert guess.label == "label"
+    assert guess.texts == (("text",) if "text" in first else ("text_a", "text_b"))
+    assert load_task(tmp_path / "task.py").labels == tuple(label for label, _ in guess.labels)
