@@ -66,10 +66,9 @@ def _record(task: Task) -> dict[str, Any]:
 
 
 def _overview(found: list[Task]) -> Table:
-    table = Table("name", box=box.SIMPLE_HEAD, caption="petkit tasks NAME shows one, with its patterns and words.")
-    table.columns[0].no_wrap = True
-    for header in ("labels", "fields", "patterns", "language", "source"):
-        table.add_column(header)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption="petkit tasks NAME shows one, with its patterns and words.")
+    for header in ("name", "labels", "fields", "patterns", "language", "source"):
+        table.add_column(header, no_wrap=header == "name", overflow="fold")
     for task in found:
         labels = ", ".join(task.labels) if len(task.labels) <= 6 else f"{len(task.labels)} labels"
         cells = [task.name, labels, ", ".join(task.fields), str(len(task.pvps)), task.language, _short_source(task.source)]

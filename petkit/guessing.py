@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from petkit.data_rows import as_text
 from petkit.errors import DataError
 
 __all__ = ["MAX_LABELS", "Guess", "guess_columns"]
@@ -113,25 +114,31 @@ def _label_by_values(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) 
     """The column with the fewest values, if they are short and recur; of several the last."""
     kinds: dict[str, int] = {}
     for name in columns:
-        values = [str(row[name]) for row in rows if _is_label(row.get(name))]
+        values, odd = _label_values(rows, name)
         short = all(len(value) <= 40 for value in values)
-        if short and 2 <= len(set(values)) <= min(MAX_LABELS, len(values) // 2):
+        if not odd and short and 2 <= len(set(values)) <= min(MAX_LABELS, len(values) // 2):
             kinds[name] = len(set(values))
     if not kinds:
         raise DataError(f"found no label column among {', '.join(columns) or 'the others'}; name it with --label")
     return min(reversed(list(kinds)), key=kinds.__getitem__)
 
 
-def _is_label(value: Any) -> bool:
-    present = isinstance(value, (str, int, float)) and value == value  # a NaN is no label
-    return present and bool(str(value).strip())
+def _label_values(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[list[str], list[str]]:
+    """The labels in a column, as ``petkit.data`` reads them, and what is wrong with values that are none."""
+    values, odd = [], []
+    for row in rows:
+        try:
+            values.append(as_text(row.get(column), whole=True) or "")
+        except ValueError as error:
+            odd.append(str(error))
+    return [value for value in values if value.strip()], odd
 
 
 def _label_counts(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[tuple[str, int], ...]:
-    odd = next((row[column] for row in rows if row.get(column) is not None and not isinstance(row[column], (str, int, float))), None)
-    if odd is not None:
-        raise DataError(f"column {column!r} holds {odd!r}; a label is text or a number; name another column with --label")
-    counts = Counter(str(row[column]) for row in rows if _is_label(row.get(column)))
+    values, odd = _label_values(rows, column)
+    if odd:
+        raise DataError(f"column {column!r} holds {odd[0]}; a label is text or a number; name another column with --label")
+    counts = Counter(values)
     if len(counts) < 2:
         raise DataError(
             f"column {column!r} has {len(counts)} label(s) ({', '.join(counts) or 'none'}); a task needs two at least (--label)"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from petkit.data import read_rows
 from petkit.errors import DataError, SettingsError
 from petkit.guessing import Guess, guess_columns
 from petkit.loading import load_task
@@ -70,7 +71,9 @@ def test_labels_are_counted_in_natural_order_and_gaps_are_told() -> None:
     assert (guess.rows, guess.unlabeled) == (8, 4)
 
 
-def test_numbers_are_labels_and_nan_is_none() -> None:
+def test_labels_are_spelled_as_the_rows_of_a_task_spell_them() -> None:
+    assert guess_columns(rows(4, text=LONG, label=[True, False])).labels == (("false", 2), ("true", 2))
+    assert guess_columns(rows(4, text=LONG, label=[1.0, 2.0])).labels == (("1", 2), ("2", 2))
     assert guess_columns(rows(6, text=LONG, label=[0, 1, float("nan")])).labels == (("0", 2), ("1", 2))
 
 
@@ -92,7 +95,7 @@ def test_named_columns_win() -> None:
         (rows(4, text=LONG, label=["a", "b"]), {"texts": ["text"], "label": "text"}, "text column already"),
         (rows(4, text=LONG, label="a"), {}, "1 label(s) (a)"),
         (rows(4, text=LONG, label=None), {}, "0 label(s) (none)"),
-        (rows(4, text=LONG, label=[["a"], ["b"]]), {}, "holds ['a']"),
+        (rows(4, text=LONG, label=[["a"], ["b"]]), {}, "holds a list"),
         (rows(4, x=1, label=["a", "b"]), {}, "--text"),
         (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label"),
         (rows(300, text=LONG, label=list(range(300))), {}, "300 different values in 300 rows"),
@@ -201,3 +204,11 @@ def test_public_files_are_guessed_right(name: str, data_dir: Path, tmp_path: Pat
     assert guess.label == "label"
     assert guess.texts == (("text",) if "text" in first else ("text_a", "text_b"))
     assert load_task(tmp_path / "task.py").labels == tuple(label for label, _ in guess.labels)
+
+
+def test_the_written_task_reads_the_rows_it_was_made_from(tmp_path: Path) -> None:
+    values = rows(6, **{"Review Text": LONG, "ok": [True, False]})
+    source = write_lines(tmp_path / "rows.jsonl", values)
+    new_task_file(source, tmp_path / "task.py")
+    read = read_rows(source, load_task(tmp_path / "task.py"), labels="required", columns={"Review_Text": "Review Text"})
+    assert read.labels == (1, 0) * 3
