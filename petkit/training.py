@@ -1,0 +1,210 @@
+"""The one training loop: members, the final classifier, baselines and pretraining all run through ``train``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from petkit.checkpoints import load_checkpoint, save_checkpoint
+from petkit.errors import SettingsError, raise_problems
+from petkit.objectives.streams import seed_for
+
+__all__ = ["TrainSettings", "Trained", "autocast", "seeded", "train"]
+
+Losses = Mapping[str, Tensor]
+LossFunction = Callable[[int, int], Losses]
+"""(step, micro-batch within the step) -> named scalar losses; the one called "loss" is differentiated."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a model is trained.
+
+    Attributes:
+        steps: updates, exactly. accumulate: micro-batches per update, their gradients averaged.
+        learning_rate: peak rate of AdamW. warmup: share of the steps with a rising rate. weight_decay: not on biases and norms.
+        schedule: what follows the warm-up: "linear" to 0 or "constant". clip: gradient norm, None for off.
+        precision: "float32", or "bfloat16" autocast.
+    """
+
+    steps: int
+    learning_rate: float = 1e-5
+    accumulate: int = 1
+    weight_decay: float = 0.01
+    eps: float = 1e-8
+    beta2: float = 0.999
+    warmup: float = 0.0
+    schedule: Literal["linear", "constant"] = "linear"
+    clip: float | None = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        rules = (
+            (self.steps >= 1, f"steps is {self.steps}; at least 1 is legal"),
+            (self.accumulate >= 1, f"accumulate is {self.accumulate}; at least 1 is legal"),
+            (0 < self.learning_rate < math.inf, f"learning_rate is {self.learning_rate}; a number above 0 is legal"),
+            (0 <= self.weight_decay < math.inf, f"weight_decay is {self.weight_decay}; 0 or more is legal"),
+            (self.eps > 0, f"eps is {self.eps}; a number above 0 is legal"),
+            (0 <= self.warmup < 1, f"warmup is {self.warmup}; a share from 0 to below 1 is legal"),
+            (self.schedule in ("linear", "constant"), f"schedule is {self.schedule!r}; legal are linear, constant"),
+            (self.clip is None or self.clip > 0, f"clip is {self.clip}; a number above 0, or none, is legal"),
+            (self.precision in ("float32", "bfloat16"), f"precision is {self.precision!r}; legal are float32, bfloat16"),
+        )
+        raise_problems(SettingsError, "training settings", [problem for holds, problem in rules if not holds])
+
+    def rate(self, step: int) -> float:
+        """The share of the peak learning rate used by update ``step`` (0-based): warm-up, then the schedule."""
+        rising = max(1, round(self.steps * self.warmup)) if self.warmup else 0
+        if step < rising:
+            return (step + 1) / rising
+        if self.schedule == "constant":
+            return 1.0
+        return (self.steps - step) / max(1, self.steps - rising)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training was: updates made, and the mean of each named loss over the last tenth of the steps."""
+
+    steps: int
+    losses: dict[str, float]
+    seconds: float
+
+
+@contextmanager
+def seeded(seed: int, *names: str | int) -> Iterator[None]:
+    """Torch's global generators (dropout) seeded from the names inside the block, and put back as they were after it."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed_for(seed, *names))
+        yield
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """bf16 autocast on ``device`` if asked for, else nothing."""
+    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Trainable parameters in two groups: vectors and scalars (biases, norms) without weight decay, the rest with it.
+
+    By shape, not by name: the original missed ALBERT's and XLNet's norms, whose names differ.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Fused AdamW (Loshchilov & Hutter 2019) over ``parameter_groups``."""
+    groups = parameter_groups(model, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2), eps=settings.eps, fused=True)
+
+
+def train(
+    model: nn.Module,
+    losses: LossFunction,
+    settings: TrainSettings,
+    *,
+    seed: int,
+    stage: str,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    on_step: Callable[[int, int, Mapping[str, float] | None], None] | None = None,
+    log_every: int = 50,
+) -> Trained:
+    """Make exactly ``settings.steps`` updates of ``model`` (in place; in train mode while it runs, in eval mode after).
+
+    Args:
+        losses: called once per micro-batch; must draw from stateless streams of the step, so that a resumed run equals
+            an undisturbed one. Dropout's generator is seeded before every step.
+        checkpoint: file for exact resume, written about every ``checkpoint_seconds`` and removed by nobody here;
+            an unreadable one is ignored and training starts over.
+        on_step: called after every update with (step, steps, mean losses since the last report or None).
+    """
+    device = next(model.parameters()).device
+    optimizer = make_optimizer(model, settings)
+    meter = _Meter()
+    first, extra = load_checkpoint(checkpoint, model, optimizer) if checkpoint else (0, {})
+    meter.restore(extra, device)
+    started = saved = time.monotonic()
+    model.train()
+    for step in range(first, settings.steps):
+        with seeded(seed, stage, "dropout", step):
+            _update(model, optimizer, losses, settings, step, device, meter)
+        if checkpoint and time.monotonic() - saved > checkpoint_seconds and step + 1 < settings.steps:
+            save_checkpoint(checkpoint, model, optimizer, step + 1, meter.state())
+            saved = time.monotonic()
+        if step + 1 == settings.steps - settings.steps // 10:
+            meter.start_tail()
+        if on_step is not None:
+            on_step(step + 1, settings.steps, meter.read() if (step + 1) % log_every == 0 or step + 1 == settings.steps else None)
+    model.eval()
+    return Trained(settings.steps, meter.tail(), time.monotonic() - started)
+
+
+def _update(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    losses: LossFunction,
+    settings: TrainSettings,
+    step: int,
+    device: torch.device,
+    meter: _Meter,
+) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * settings.rate(step)
+    for micro in range(settings.accumulate):
+        with autocast(device, settings.precision):
+            named = losses(step, micro)
+        (named["loss"] / settings.accumulate).backward()
+        meter.add(named)
+    if settings.clip is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=True)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+class _Meter:
+    """Sums and counts of named losses, (2,) each, kept on the device; the CPU waits for them only when they are read."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, Tensor] = {}
+        self._tail: dict[str, Tensor] = {}
+
+    def add(self, named: Losses) -> None:
+        for name, value in named.items():
+            one = torch.stack([value.detach().float(), torch.ones((), device=value.device)])
+            for sums in (self._recent, self._tail):
+                sums[name] = sums[name] + one if name in sums else one
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(self._tail)
+
+    def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
+        self._tail = {name: value.to(device) for name, value in state.items()}
+
+    def start_tail(self) -> None:
+        self._tail.clear()
+
+    def read(self) -> dict[str, float]:
+        means = _means(self._recent)
+        self._recent.clear()
+        return means
+
+    def tail(self) -> dict[str, float]:
+        return _means(self._tail)
+
+
+def _means(sums: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value[0] / value[1]) for name, value in sums.items()}
