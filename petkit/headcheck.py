@@ -1,0 +1,152 @@
+"""Does a checkpoint have a masked-LM head that works? Missing weights tell, or a quick cloze test on real text.
+
+An encoder-only checkpoint, a sequence classifier or ELECTRA's discriminator has no such head; the published DeBERTa-v2 and v3 files
+have one that predicts noise. Neither fails when it is loaded, and PET learns little from either: adapt the checkpoint first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
+from petkit.batching import Batch, token_budget_batches
+from petkit.errors import DataError, SettingsError
+from petkit.scoring import inference
+
+__all__ = ["HeadReport", "head_report"]
+
+_RATE = 0.15
+_ERRORS = 2.0
+"""How many standard errors better than word frequency counts as better."""
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """What ``head_report`` found.
+
+    ``accuracy`` and ``log_prob`` are the model's means over the masked tokens, ``frequent`` and ``unigram`` those of
+    always saying the most frequent token and of token frequencies; all None where the head is missing and was not asked.
+    """
+
+    status: Literal["trained", "missing", "untrained"]
+    detail: str
+    accuracy: float | None = None
+    frequent: float | None = None
+    log_prob: float | None = None
+    unigram: float | None = None
+
+
+def head_report(
+    model: str | MaskedLM,
+    texts: Sequence[str],
+    *,
+    tokenizer: Any = None,
+    max_length: int = 128,
+    token_budget: int = 4096,
+    seed: int = 0,
+) -> HeadReport:
+    """Whether a checkpoint's masked-LM head is missing, untrained or trained.
+
+    15 % of the tokens of each text (at least one) are masked, chosen by ``seed``. The head counts as trained if, by two standard
+    errors of the paired difference, its accuracy beats always saying the texts' most frequent token, or its mean
+    log-probability of the true tokens beats their frequencies in these same texts.
+
+    Args:
+        model: a loaded model, or what ``load_masked_lm`` takes.
+        texts: real texts, a few hundred are plenty.
+        tokenizer: the model's; needed with a loaded model.
+        max_length: tokens taken of each text. token_budget: tokens per forward pass.
+
+    Raises DataError if no text has a token to mask, ModelError if the checkpoint cannot be opened.
+    """
+    if isinstance(model, str):
+        tokenizer = tokenizer or load_tokenizer(model)
+        model = load_masked_lm(model)
+    if model.missing:
+        return HeadReport("missing", f"the checkpoint lacks the head's weights ({', '.join(model.missing[:3])}, ...)")
+    if tokenizer is None:
+        raise SettingsError("head_report needs the tokenizer of a loaded model: tokenizer=...")
+    rows = [np.array(tokenizer(text, truncation=True, max_length=min(max_length, model.max_length))["input_ids"]) for text in texts]
+    special = np.array(sorted(tokenizer.all_special_ids))
+    masked = _masked_positions(rows, special, np.random.default_rng(seed))
+    if not masked:
+        raise DataError("the texts hold no token to mask; give real texts")
+    found = _ask(model, [rows[i] for i, _ in masked], [at for _, at in masked], tokenizer, token_budget)
+    return _judge(found, _frequencies(rows, special, model.vocab_size))
+
+
+def _masked_positions(
+    rows: Sequence[NDArray[np.int64]], special: NDArray[np.int64], rng: np.random.Generator
+) -> list[tuple[int, NDArray[np.int64]]]:
+    """For each row with an ordinary token: its index and 15 % of the ordinary positions, at least one."""
+    chosen = []
+    for index, ids in enumerate(rows):
+        open_to = np.flatnonzero(~np.isin(ids, special))
+        if len(open_to):
+            chosen.append((index, np.sort(rng.choice(open_to, max(1, round(_RATE * len(open_to))), replace=False))))
+    return chosen
+
+
+def _frequencies(rows: Sequence[NDArray[np.int64]], special: NDArray[np.int64], vocab: int) -> NDArray[np.float64]:
+    """Log of the share of each token (V,) among the ordinary tokens of all rows; -inf for tokens that are not there."""
+    flat = np.concatenate(rows)
+    counts = np.bincount(flat[~np.isin(flat, special)], minlength=vocab)
+    with np.errstate(divide="ignore"):
+        shares: NDArray[np.float64] = np.log(counts / counts.sum())
+    return shares
+
+
+def _ask(
+    model: MaskedLM, rows: Sequence[NDArray[np.int64]], masked: Sequence[NDArray[np.int64]], tokenizer: Any, token_budget: int
+) -> NDArray[np.float64]:
+    """(K, 3): for each masked token its id, its log-probability and whether the model's first guess is right."""
+    parts = []
+    with inference(model):
+        for chosen in token_budget_batches(np.array([len(ids) for ids in rows]), tokens=token_budget):
+            batch, row, at = _masked_batch([rows[i] for i in chosen], [masked[i] for i in chosen], tokenizer, model.device)
+            targets = batch.input_ids[row, at]
+            batch.input_ids[row, at] = tokenizer.mask_token_id
+            logits = model.vocab_logits(model.hidden(batch)[row, at])
+            own = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
+            parts.append(torch.stack([targets.double(), own.double(), (logits.argmax(1) == targets).double()], 1).cpu())
+    asked: NDArray[np.float64] = torch.cat(parts).numpy()
+    return asked
+
+
+def _masked_batch(
+    rows: Sequence[NDArray[np.int64]], masked: Sequence[NDArray[np.int64]], tokenizer: Any, device: torch.device
+) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+    """The rows padded, nothing masked yet, and the (row, position) pairs to mask."""
+    ids = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
+    attention = torch.zeros_like(ids)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = torch.from_numpy(row)
+        attention[index, : len(row)] = 1
+    pairs = [(index, int(position)) for index, positions in enumerate(masked) for position in positions]
+    row, at = torch.tensor(pairs, device=device).T
+    ids, attention = ids.to(device), attention.to(device)
+    return Batch(ids, attention, torch.zeros_like(ids), ids.new_zeros(len(rows), 0)), row, at
+
+
+def _judge(found: NDArray[np.float64], log_shares: NDArray[np.float64]) -> HeadReport:
+    targets, own, right = found[:, 0].astype(int), found[:, 1], found[:, 2]
+    frequent, unigram = (targets == log_shares.argmax()).astype(float), log_shares[targets]
+    better = _better(right - frequent) or _better(own - unigram)
+    means = [float(values.mean()) for values in (right, frequent, own, unigram)]
+    detail = (
+        f"of {len(targets)} masked tokens {means[0]:.1%} are right (the most frequent token: {means[1]:.1%}), "
+        f"mean log-probability {means[2]:.2f} (token frequencies: {means[3]:.2f})"
+    )
+    return HeadReport("trained" if better else "untrained", detail, *means)
+
+
+def _better(difference: NDArray[np.float64]) -> bool:
+    """Whether a mean difference is above zero by more than chance allows."""
+    error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else np.inf
+    return bool(difference.mean() > _ERRORS * error)
