@@ -83,14 +83,15 @@ def run_all(
 
 def check_order(units: Sequence[Unit], run: RunFolder) -> None:
     """Raise ``ValueError`` if two units share a name, or one needs what is neither earlier nor done."""
-    earlier: set[str] = set()
+    outside = {name for unit in units for name in unit.needs} - {unit.name for unit in units}
+    ready = {name for name in outside if run.done(name)}
     for unit in units:
-        if unit.name in earlier:
+        if unit.name in ready:
             raise ValueError(f"two units have the name {unit.name!r}")
-        missing = [name for name in unit.needs if name not in earlier and not run.done(name)]
+        missing = [name for name in unit.needs if name not in ready]
         if missing:
             raise ValueError(f"unit {unit.name!r} needs {missing}, which are neither earlier in the list nor done")
-        earlier.add(unit.name)
+        ready.add(unit.name)
 
 
 def _settle(unit: Unit, run: RunFolder, on_event: OnEvent) -> UnitResult:

@@ -143,8 +143,9 @@ def _rename(temporary: Path, final: Path) -> None:
 def _target(path: str | Path) -> Path:
     """The file to replace: behind links, and never a device or a pipe."""
     final = Path(os.path.realpath(path))
-    if final.exists() and not final.is_file():
-        raise RunError(f"cannot write {path}: it is {'a folder' if final.is_dir() else 'not a regular file'}")
+    with naming_errors(final):
+        if final.exists() and not final.is_file():
+            raise RunError(f"cannot write {path}: it is {'a folder' if final.is_dir() else 'not a regular file'}")
     return final
 
 
@@ -281,7 +282,6 @@ def discard_leftovers(folder: Path) -> None:
         for name in [*folders, *names]:
             if name.startswith(TEMPORARY):
                 discard(Path(current, name))
-        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
 
 
 # Reading back

@@ -168,9 +168,9 @@ def _read_plan(root: Path) -> list[str]:
 
 def _refuse_foreign(root: Path) -> None:
     """Raise if the path is taken by something that is not a run, before anything is written there."""
-    if root.exists() and not root.is_dir():
-        raise RunError(f"{root} is a file; give a folder (--out) that is new, empty, or an unfinished run")
     with files.naming_errors(root, "read"):
+        if root.exists() and not root.is_dir():
+            raise RunError(f"{root} is a file; give a folder (--out) that is new, empty, or an unfinished run")
         names = {path.name for path in root.iterdir()} if root.exists() else set()
     other = sorted(name for name in names if name != LOCK and not name.startswith(files.TEMPORARY))
     if other and MANIFEST not in names:

@@ -128,6 +128,8 @@ def test_wrong_orders_are_refused_before_anything_runs(run: RunFolder) -> None:
         run_all([unit("a"), unit("a")], run)
     with pytest.raises(ValueError, match=r"unit 'a' needs \['b'\]"):
         run_all([unit("a", "b"), unit("b")], run)
+    with pytest.raises(ValueError, match=r"unit 'a' needs \['b'\]"):
+        run_all([unit("a", "b")], run)
     assert CALLS == []
 
 

@@ -352,6 +352,13 @@ def test_path_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "run").read_text() == "mine"
 
 
+def test_name_too_long(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="File name too long"):
+        toy.run(tmp_path / ("x" * 300))
+    with pytest.raises(RunError, match="File name too long"):
+        files.write_text(tmp_path / ("x" * 300), "x")
+
+
 def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"not empty and not a run \(it holds thesis.txt\)"):
