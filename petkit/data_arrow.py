@@ -30,7 +30,7 @@ def parquet_records(source: str, *, chunk: int) -> Iterator[Record]:
                 for values in batch.to_pylist():
                     row += 1
                     yield Record(row, _named(values, names))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{source}: no readable parquet file ({_first_line(error)})") from error
 
 

@@ -35,7 +35,7 @@ def byte_blocks(source: str) -> Iterator[bytes]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{source}: damaged or no gzip file ({error}); unpack it, or copy it again") from error
     except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror or error})") from error
+        raise DataError(f"{'standard input' if source == '-' else source}: cannot be read ({error.strerror or error})") from error
 
 
 def text_lines(blocks: Iterable[bytes], *, source: str, encoding: str = ENCODING) -> Iterator[str]:

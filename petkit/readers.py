@@ -7,6 +7,7 @@ character is ``{``, else CSV). The hub is never asked unless the source says ``h
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,7 @@ from petkit.data_problems import Problems, Record
 from petkit.data_text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 
-__all__ = ["iter_records", "records_of", "source_stem"]
+__all__ = ["iter_records", "records_of", "source_name", "source_stem"]
 
 _TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
@@ -40,7 +41,7 @@ def iter_records(source: str, *, chunk: int = 1000, encoding: str = ENCODING, qu
     """
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, not {chunk}")
-    problems, batch = Problems(source), []
+    problems, batch = Problems(source_name(source)), []
     for record in records_of(source, problems, chunk=chunk, encoding=encoding, quotes=quotes):
         batch.append(record.values)
         if len(batch) == chunk:
@@ -65,6 +66,11 @@ def records_of(source: str, problems: Problems, *, chunk: int = 1000, encoding: 
         problems.add_line("holds no row")
 
 
+def source_name(source: str) -> str:
+    """How messages call a source."""
+    return "standard input" if source == "-" else source
+
+
 def source_stem(source: str) -> str:
     """What names a source inside row ids.
 
@@ -85,7 +91,7 @@ def _records(source: str, problems: Problems, chunk: int, encoding: str, quotes:
     if source == "-":
         return _standard_input(problems, encoding, quotes)
     path = Path(source)
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises on names that are too long
         raise DataError(f"{source}: no such file or folder; {_FORMATS}")
     if path.is_dir():
         return saved_records(source, chunk=chunk)
@@ -104,7 +110,7 @@ def _format(path: Path) -> str:
 
 
 def _standard_input(problems: Problems, encoding: str, quotes: bool) -> Iterator[Record]:
-    lines = text_lines(byte_blocks("-"), source="standard input", encoding=encoding)
+    lines = text_lines(byte_blocks("-"), source=source_name("-"), encoding=encoding)
     opening = next((line for line in lines if line.strip()), "")
     suffix = ".jsonl" if opening.lstrip().startswith("{") else ".csv"
     return _text_records(chain([opening], lines), suffix, problems, quotes)

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from petkit.data_problems import Problems
@@ -134,6 +134,11 @@ def test_standard_input_is_sniffed(monkeypatch: pytest.MonkeyPatch, content: str
     assert all_rows("-") == ROWS
 
 
+def test_messages_call_standard_input_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{")))
+    assert message("-").startswith("standard input: invalid JSON: row 1")
+
+
 def test_streaming_reads_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     import petkit.readers
 
@@ -213,6 +218,7 @@ def test_all_problems_of_a_file_come_in_one_message(write: Write) -> None:
 
 def test_missing_file_and_folder_that_is_no_data_set(tmp_path: Path) -> None:
     assert "no such file or folder; legal are .csv" in message(str(tmp_path / "a.csv"))
+    assert "no such file or folder" in message("long" * 100)
     assert "none that datasets.save_to_disk wrote" in message(str(tmp_path))
     (tmp_path / "state.json").write_text("{}")
     (tmp_path / "dataset_info.json").write_text("{}")
@@ -258,3 +264,18 @@ def test_byte_offset_of_a_wrong_byte(text: str, size: int) -> None:
     blocks = [data[i : i + size] for i in range(0, len(data), size)]
     with pytest.raises(DataError, match=rf"byte {len(good)} \(line {good.count(10) + 1}\) is 0xFF"):
         list(text_lines(blocks, source="x", encoding="utf-8"))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["x.csv", "x.tsv", "x.jsonl", "x.json", "x.txt", "x.parquet", "x.csv.gz"]),
+    st.binary(max_size=30) | st.text('{}[]",:a1\n\r\t;', max_size=30).map(str.encode),
+)
+def test_whatever_a_file_holds_ends_in_rows_or_one_message(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    try:
+        rows = all_rows(str(tmp_path / name))
+    except DataError as error:
+        assert name in str(error)
+    else:
+        assert rows

@@ -1,0 +1,158 @@
+"""Rows of a task from files, folders and the hub; draws; and the wall between test rows and all others.
+
+The parts: ``readers`` (sources to records), ``data_rows`` (records to rows), ``data_draws``, ``data_overlap``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from petkit.data_draws import draw_rows, draw_shots
+from petkit.data_overlap import Separated, normalise, separate
+from petkit.data_problems import Problems, Record, listed
+from petkit.data_rows import Columns, Gatherer, Labels, Reading, choose_columns
+from petkit.data_text import ENCODING
+from petkit.errors import DataError, SettingsError
+from petkit.pvp import Task
+from petkit.readers import iter_records, records_of, source_name, source_stem
+from petkit.rows import Rows
+
+__all__ = [
+    "Labels",
+    "Reading",
+    "Separated",
+    "check_classes",
+    "draw_rows",
+    "draw_shots",
+    "iter_records",
+    "normalise",
+    "read_rows",
+    "rows_from_records",
+    "separate",
+]
+
+
+def read_rows(
+    source: str | Path | Sequence[str | Path],
+    task: Task,
+    *,
+    labels: Labels,
+    columns: Mapping[str, str] | None = None,
+    id_column: str | None = None,
+    drop_blank: bool = False,
+    keep_blank: bool = False,
+    encoding: str = ENCODING,
+    quotes: bool = True,
+    report: Callable[[Reading], None] | None = None,
+) -> Rows:
+    """Read the rows of a task from one source, or from several, one after the other.
+
+    Args:
+        source: a file, folder, ``hub:NAME[@CONFIG][:SPLIT]`` or ``-`` (see ``readers``), or a list of them.
+        task: whose fields and labels to read.
+        labels: "required" in every row; "optional": a row, or all, may lack one; "ignored": not read.
+        columns: field (or ``label``) -> the column that holds it, where the names differ.
+        id_column: column of unique row ids; None makes ids of file name and row number (``train:17``).
+        drop_blank, keep_blank: leave out, or take, rows with a missing, empty or blank text; neither: an error.
+        encoding, quotes: see ``readers.iter_records``.
+        report: is given a Reading per source.
+
+    Raises DataError that names every problem of every source, and SettingsError for options that contradict each other.
+    """
+    if drop_blank and keep_blank:
+        raise SettingsError("--drop-blank and --keep-blank exclude each other")
+    chosen = choose_columns(task, labels=labels, columns=columns or {}, id_column=id_column)
+    sources = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
+    _check_sources(sources)
+    parts: list[Rows] = []
+    failures: list[str] = []
+    for name, stem in zip(sources, _stems(sources), strict=True):
+        problems = Problems(source_name(name))
+        gatherer = Gatherer(task, chosen, problems, labels=labels, stem=stem, drop_blank=drop_blank, keep_blank=keep_blank)
+        try:
+            parts.append(_gather(records_of(name, problems, encoding=encoding, quotes=quotes), gatherer, problems))
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        if report is not None:
+            report(gatherer.reading)
+    if failures:
+        raise DataError("\n".join(failures))
+    _check_ids(parts, sources, chosen)
+    return Rows.concat(parts)
+
+
+def rows_from_records(
+    records: Iterable[Mapping[str, Any]],
+    task: Task,
+    *,
+    source: str,
+    first_row: int = 1,
+    labels: Labels = "ignored",
+    columns: Mapping[str, str] | None = None,
+    report: Callable[[Reading], None] | None = None,
+) -> Rows:
+    """Rows of records in memory, such as a chunk of ``iter_records``; blank texts are kept and counted in ``report``.
+
+    ``source`` and ``first_row`` (the number of the first record in its source) serve ids and messages.
+    Raises DataError as ``read_rows`` does.
+    """
+    problems = Problems(source)
+    chosen = choose_columns(task, labels=labels, columns=columns or {}, id_column=None)
+    gatherer = Gatherer(task, chosen, problems, labels=labels, stem=source_stem(source), keep_blank=True)
+    rows = _gather((Record(row, dict(values)) for row, values in enumerate(records, start=first_row)), gatherer, problems)
+    if report is not None:
+        report(gatherer.reading)
+    return rows
+
+
+def check_classes(rows: Rows, task: Task) -> None:
+    """Raise DataError that names every label of the task which no row has."""
+    counts = Counter(rows.labels)
+    missing = [label for index, label in enumerate(task.labels) if not counts[index]]
+    if missing:
+        have = ", ".join(f"{label!r} {counts[index]}" for index, label in enumerate(task.labels) if counts[index])
+        raise DataError(f"the labelled rows (--train) must hold every label, and lack {listed(missing)}; they have {have or 'none'}")
+
+
+def _gather(records: Iterable[Record], gatherer: Gatherer, problems: Problems) -> Rows:
+    try:
+        for record in records:
+            gatherer.add(record)
+    except DataError as error:  # unreadable from here on: told together with what was wrong before
+        earlier = problems.lines()
+        raise DataError("\n  - ".join([str(error), *earlier])) from error
+    gatherer.finish()
+    problems.stop()
+    return gatherer.rows
+
+
+def _check_sources(sources: Sequence[str]) -> None:
+    twice = [source for source, times in Counter(sources).items() if times > 1]
+    if not sources or twice:
+        raise DataError(f"each source can be read once, and {', '.join(twice)} is given twice" if twice else "no source of rows is given")
+
+
+def _stems(sources: Sequence[str]) -> list[str]:
+    """File names without endings, made unique: a second ``train`` becomes ``train~2``."""
+    stems: list[str] = []
+    for stem in map(source_stem, sources):
+        names = chain([stem], (f"{stem}~{number}" for number in count(2)))
+        stems.append(next(name for name in names if name not in stems))
+    return stems
+
+
+def _check_ids(parts: Sequence[Rows], sources: Sequence[str], columns: Columns) -> None:
+    if columns.id is None or len(parts) < 2:
+        return
+    owner: dict[str, str] = {}
+    problems = Problems(", ".join(sources))
+    for part, source in zip(parts, sources, strict=True):
+        for name in part.ids:
+            if owner.setdefault(name, source) != source:
+                problems.add("ids must be unique over all files", f"{name!r} is in {owner[name]} and {source}")
+    problems.stop()

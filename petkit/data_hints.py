@@ -1,0 +1,40 @@
+"""Messages about columns and labels that do not fit the task, with a guess at what was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from petkit.data_problems import Places, listed
+
+__all__ = ["labels_outside", "no_column"]
+
+_NAMED_LABELS = 20
+
+
+def labels_outside(bad: Mapping[str, Places], legal: Sequence[str]) -> str:
+    """All labels that the verbalizer lacks, the most frequent first, with their number and first row."""
+    ranked = sorted(bad.items(), key=lambda item: -item[1].count)
+    named = [_bad_label(label, places, legal) for label, places in ranked[:_NAMED_LABELS]]
+    more = f" and {len(bad) - _NAMED_LABELS} more" if len(bad) > _NAMED_LABELS else ""
+    return f"labels outside the verbalizer: {', '.join(named)}{more}; legal are {listed(legal)}"
+
+
+def no_column(column: str, seen: Sequence[str], flag: str) -> str:
+    """That no row has ``column``, which ones there are, and the ``flag`` (ending in ``=`` or a blank) that names another."""
+    near = difflib.get_close_matches(column.lower(), [other.lower() for other in seen], n=1)
+    guess = next((other for other in seen if near and other.lower() == near[0]), "NAME")
+    line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {flag}{guess}"
+    return line + ("; is the first line a row? Then add a line with column names before it" if _like_data(seen) else "")
+
+
+def _bad_label(label: str, places: Places, legal: Sequence[str]) -> str:
+    near = {other.strip().casefold(): other for other in legal}
+    guess = difflib.get_close_matches(label.strip().casefold(), list(near), n=1, cutoff=0.8)
+    hint = f"; {near[guess[0]]!r}?" if guess else ""
+    return f"{listed([label])} ({places.count} row{'s' * (places.count > 1)}, first {places.first[0]}{hint})"
+
+
+def _like_data(names: Sequence[str]) -> bool:
+    """Whether column names look like a row: one is long, a sentence, or a number."""
+    return any(len(name) > 40 or name.count(" ") > 2 or name.replace(".", "", 1).isdigit() for name in names)

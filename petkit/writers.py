@@ -1,0 +1,184 @@
+"""Predictions out: the input's own columns, then ``label``, ``score`` and the probabilities, as JSON lines or CSV.
+
+Columns of the input that bear one of these names (``label``, ``score``, ``probabilities``, ``p:LABEL``) are kept under
+``input_`` + name, in both formats alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Literal
+
+import numpy as np
+
+from petkit.errors import DataError, SettingsError
+
+__all__ = ["PredictionWriter"]
+
+Format = Literal["jsonl", "csv"]
+_FORMATS: Final[Mapping[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+
+
+class PredictionWriter:
+    """Writes predictions in the order they come, holding no more than one batch.
+
+    A file appears whole or not at all: it is written under a temporary name beside its place, synced and renamed when the
+    ``with`` block ends, and removed if that ends in an error. A stream (standard output) is written to as rows come.
+
+    Args:
+        target: path ending in .jsonl, .ndjson, .json (JSON lines) or .csv, or an open binary stream.
+        labels: the C labels, in the order of the probabilities.
+        format: None takes that of the path's ending; JSON lines for a stream.
+
+    Raises SettingsError for a path that cannot be written, before anything is.
+
+    >>> import sys, io
+    >>> stream = io.BytesIO()
+    >>> with PredictionWriter(stream, labels=("bad", "good")) as writer:
+    ...     writer.write([{"text": "Rain", "label": "x"}], np.array([[0.25, 0.75]], dtype=np.float32))
+    >>> print(stream.getvalue().decode(), end="")
+    {"text": "Rain", "input_label": "x", "label": "good", "score": 0.75, "probabilities": {"bad": 0.25, "good": 0.75}}
+    """
+
+    def __init__(self, target: str | Path | BinaryIO, *, labels: Sequence[str], format: Format | None = None) -> None:
+        self._labels = tuple(labels)
+        self._reserved = {"label", "score", "probabilities", *(f"p:{label}" for label in labels)}
+        self._path = Path(target) if isinstance(target, (str, Path)) else None
+        self._format = format or ("jsonl" if self._path is None else _format_of(self._path))
+        self._columns: list[str] | None = None
+        self._count = 0
+        if isinstance(target, (str, Path)):
+            self._temporary = _temporary_beside(Path(target))
+            self._stream: BinaryIO = _opened(self._temporary)
+        else:
+            self._stream = target
+
+    def __enter__(self) -> PredictionWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._path is None:
+            self._stream.flush()
+        elif kind is None:
+            self._publish(self._path)
+        else:
+            self._discard()
+
+    def write(self, records: Sequence[Mapping[str, Any]], probabilities: np.ndarray) -> None:
+        """Write N rows: ``records`` as they were read, ``probabilities`` (N, C) float, rows summing to 1.
+
+        Raises DataError if a CSV row has columns that the rows before it lack (JSON lines may differ from row to row).
+        """
+        if probabilities.shape != (len(records), len(self._labels)) or not np.isfinite(probabilities).all():
+            raise ValueError(f"probabilities must be finite, of shape ({len(records)}, {len(self._labels)}), not {probabilities.shape}")
+        lines = self._csv_lines if self._format == "csv" else self._json_lines
+        renamed = [self._own_columns(record) for record in records]
+        for line in lines(renamed, np.asarray(probabilities, dtype=np.float32)):
+            self._stream.write(line.encode("utf-8", "backslashreplace"))
+        self._count += len(records)
+
+    def _own_columns(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """The record with ``input_`` before the names that the prediction takes; again, if that is taken as well."""
+        own = {name: value for name, value in record.items() if name not in self._reserved}
+        taken = {*own, *self._reserved}
+        renamed = {}
+        for name, value in record.items():
+            new = name
+            while name in self._reserved and new in taken:
+                new = f"input_{new}"
+            taken.add(new)
+            renamed[new] = value
+        return renamed
+
+    def _json_lines(self, records: Sequence[Mapping[str, Any]], probabilities: np.ndarray) -> list[str]:
+        lines = []
+        for record, row in zip(records, probabilities, strict=True):
+            best = int(row.argmax())
+            numbers = {label: _number(p) for label, p in zip(self._labels, row, strict=True)}
+            values = {**record, "label": self._labels[best], "score": _number(row[best]), "probabilities": numbers}
+            lines.append(json.dumps(values, ensure_ascii=False, default=str) + "\n")
+        return lines
+
+    def _csv_lines(self, records: Sequence[Mapping[str, Any]], probabilities: np.ndarray) -> list[str]:
+        lines = []
+        if self._columns is None and records:
+            self._columns = list(dict.fromkeys(name for record in records for name in record))
+            lines.append(_csv_line([*self._columns, "label", "score", *(f"p:{label}" for label in self._labels)]))
+        columns = self._columns or []
+        for place, (record, row) in enumerate(zip(records, probabilities, strict=True), start=1):
+            self._check_columns(record, columns, place)
+            best = int(row.argmax())
+            numbers = [str(_number(p)) for p in (row[best], *row)]
+            lines.append(_csv_line([*(_cell(record.get(name)) for name in columns), self._labels[best], *numbers]))
+        return lines
+
+    def _check_columns(self, record: Mapping[str, Any], columns: Sequence[str], place: int) -> None:
+        new = [name for name in record if name not in columns]
+        if new:
+            raise DataError(
+                f"row {self._count + place} has the column {new[0]!r}, which the first rows lack, and CSV needs all at the start; "
+                "write JSON lines (--out NAME.jsonl)"
+            )
+
+    def _publish(self, path: Path) -> None:
+        try:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+            self._temporary.replace(path)
+        except BaseException:
+            self._discard()
+            raise
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _discard(self) -> None:
+        try:
+            self._stream.close()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _format_of(path: Path) -> Format:
+    if path.suffix.lower() not in _FORMATS:
+        raise SettingsError(f"--out {path}: predictions are written to {', '.join(_FORMATS)}")
+    return _FORMATS[path.suffix.lower()]
+
+
+def _temporary_beside(path: Path) -> Path:
+    if path.is_dir():
+        raise SettingsError(f"--out {path}: is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise SettingsError(f"--out {path}: there is no folder {path.parent}")
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise SettingsError(f"--out: cannot write in {path.parent} ({error.strerror})") from error
+
+
+def _number(value: np.float32) -> float:
+    """The shortest decimal that is this float32 (0.9, not 0.8999999761581421)."""
+    return float(str(np.float32(value)))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    """RFC 4180 with line feeds; the csv module would leave a bare carriage return unquoted under those."""
+    quoted = ('"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in ',"\r\n') else cell for cell in cells)
+    return ",".join(quoted) + "\n"
