@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["fill_scores", "score_multi"]
 
 _OPEN = -1
+_ROWS = 4096
+"""Rows whose partly filled clozes are held at a time, so that memory does not grow with the pool."""
 
 
 def score_multi(
@@ -47,19 +49,21 @@ def score_multi(
     """Label scores (N, C) float32: the mean of log q~ over each label's words. Arguments as ``scoring.score_rows``."""
     texts = [word for words in pvp.verbalizer.words for word in words]
     scores = np.empty((len(rows), len(plan.flat)), np.float32)
+    parts = [slice(start, start + _ROWS) for start in range(0, len(rows), _ROWS)]
     with inference(model, autocast):
         for masks in sorted({len(word) for word in plan.flat}):
             chosen = [w for w, word in enumerate(plan.flat) if len(word) == masks]
-            encoded = encoder.clozes(rows, pvp.pattern, masks=masks, filler=texts[chosen[0]])
             words = np.array([plan.flat[w] for w in chosen])
-            passes = _Passes(model, encoded, words, encoder.pad_id, token_budget, on_batch)
-            scores[:, chosen] = fill_scores(passes, len(rows), words, decoding)
+            encoded = encoder.clozes(rows, pvp.pattern, masks=masks, filler=texts[chosen[0]])
+            for part in parts:
+                some = encoded.select(np.arange(len(rows))[part])
+                scores[part, chosen] = fill_scores(_Passes(model, some, words, encoder.pad_id, token_budget, on_batch), words, decoding)
     return word_scores(torch.from_numpy(scores), torch.tensor(plan.owner), plan.labels).numpy()
 
 
-def fill_scores(passes: _Passes, rows: int, words: NDArray[np.int64], decoding: Decoding) -> NDArray[np.float32]:
-    """log q~ of words (W, k) of the same length in each row: (N, W) float32."""
-    count, masks = words.shape
+def fill_scores(passes: _Passes, words: NDArray[np.int64], decoding: Decoding) -> NDArray[np.float32]:
+    """log q~ of words (W, k) of the same length in each row of ``passes``: (N, W) float32."""
+    rows, (count, masks) = len(passes.encoded), words.shape
     pair_row, pair_word = (grid.ravel() for grid in np.meshgrid(np.arange(rows), np.arange(count), indexing="ij"))
     filled = np.full((rows * count, masks), _OPEN)
     total = np.zeros(rows * count, np.float32)

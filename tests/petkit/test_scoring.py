@@ -279,6 +279,13 @@ def test_batched_filling_agrees_with_one_row_and_one_word_at_a_time(family: str,
     assert np.std(fast, axis=0).min() > 0.05, "rows so alike that a mix-up would not show"
 
 
+def test_many_rows_go_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, rows = tiny(), some_rows(8)
+    whole = score_rows(model, NumberEncoder(), rows, pvp_of(**MANY), token_budget=150)
+    monkeypatch.setattr("petkit.multitoken._ROWS", 3)
+    np.testing.assert_allclose(score_rows(model, NumberEncoder(), rows, pvp_of(**MANY), token_budget=150), whole, atol=1e-5)
+
+
 def test_the_three_orders_differ_on_a_real_model() -> None:
     model, rows = tiny(), some_rows(8)
     found = [
@@ -376,13 +383,8 @@ def test_training_goes_on_after_labelling() -> None:
     for pvp in (pvp_of(a="33", b="34"), pvp_of(a="33+35", b="34")):
         score_rows(model, encoder, some_rows(3), pvp, token_budget=64)
         words = plan(encoder, pvp, some_rows(3))
-        score_encoded(
-            model,
-            encoder.clozes(some_rows(3), pvp.pattern, masks=words.masks, filler="+".join("7" * words.masks)),
-            words,
-            pad_id=PAD,
-            token_budget=64,
-        )
+        encoded = encoder.clozes(some_rows(3), pvp.pattern, masks=words.masks, filler="+".join("7" * words.masks))
+        score_encoded(model, encoded, words, pad_id=PAD, token_budget=64)
         label_scores(model, training_batch(words.masks), words).sum().backward()
         assert next(model.parameters()).grad is not None
 
