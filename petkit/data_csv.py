@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from petkit.data_problems import Places, Problems, Record, listed
+from petkit.data_problems import Problems, Record, listed
 from petkit.data_text import LONGEST
 
 __all__ = ["csv_records"]
@@ -87,34 +87,31 @@ def _broken(error: csv.Error, row: int, begin: int, end: int) -> str:
 
 
 def _records(rows: Iterator[_Row], names: list[str], problems: Problems, separator: str) -> Iterator[Record]:
-    odd, longest, last_line, number = Places(), Places(), 1, 0
-    span = 0
+    rule = f"rows must have the {len(names)} cells of the header"
+    advice = f"a cell that holds {separator!r} must stand in double quotes"
+    number, last_line, suspect, span = 0, 1, "", 0
     for row in rows:
         last_line = row.last_line
         if not row.cells and len(names) > 1:
             continue
         number += 1
-        record = Record(number, dict(zip(names, row.cells or [""], strict=False)), row.first_line)
-        if row.last_line - row.first_line >= max(_MANY_LINES, span) and _swallowed(row.cells, len(names), separator):
-            span, longest = row.last_line - row.first_line, Places([record.where], 1)
-        if len(row.cells or [""]) != len(names):
-            odd.add(f"{record.where} has {len(row.cells)}")
-        else:
+        cells = row.cells or [""]
+        record = Record(number, dict(zip(names, cells, strict=False)), row.first_line)
+        if last_line - row.first_line > max(_MANY_LINES - 1, span) and _swallowed(cells, len(names), separator):
+            suspect, span = record.where, last_line - row.first_line
+        if len(cells) == len(names):
             yield record
+        else:
+            problems.add(rule, f"{record.where} has {len(cells)}", advice=advice)
     if number == 0 and not problems.lines():
         problems.add_line(f"has a header ({listed(names)}) and no row")
-    problems.add_all(f"rows must have the {len(names)} cells of the header", odd, advice=_cell_advice(separator))
     if 2 * span > last_line:
-        problems.add_all("one quoted cell holds most of the file, rows and all (unbalanced quotes)", longest, advice=_QUOTE_ADVICE)
-
-
-def _cell_advice(separator: str) -> str:
-    return f"a cell that holds {separator!r} must stand in double quotes"
+        problems.add("one quoted cell holds most of the file, rows and all (unbalanced quotes)", suspect, advice=_QUOTE_ADVICE)
 
 
 def _swallowed(cells: list[str], columns: int, separator: str) -> bool:
     """Whether a cell looks as if it held rows of the file: many lines, and each has the separators of a row."""
-    inner = [cell.splitlines()[1:-1] for cell in cells]
+    inner = [cell.split("\n")[1:-1] for cell in cells]
     return columns > 1 and any(
         len(lines) >= _MANY_LINES - 1 and all(line.count(separator) >= columns - 1 for line in lines) for lines in inner
     )

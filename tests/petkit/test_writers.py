@@ -44,7 +44,7 @@ def test_json_lines_keep_the_columns_and_add_the_prediction() -> None:
 
 
 def test_csv_keeps_the_columns_and_adds_the_prediction() -> None:
-    records = [{"text": 'a, "b"', "n": 5}, {"text": "c\rd", "n": None}, {"text": "e", "n": [1, "x"]}]
+    records: list[dict[str, Any]] = [{"text": 'a, "b"', "n": 5}, {"text": "c\rd", "n": None}, {"text": "e", "n": [1, "x"]}]
     out = written(records, probabilities((0.1, 0.9), (0.7, 0.3), (1, 0)), format="csv")
     assert list(csv.reader(io.StringIO(out, newline=""), strict=True)) == [
         ["text", "n", "label", "score", "p:bad", "p:good"],
