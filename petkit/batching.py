@@ -1,0 +1,98 @@
+"""Batches under a token budget, and the tensors of a batch. Padding is a rounding error: rows are sorted by length first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from petkit.encoded import Encoded, flat_ranges
+from petkit.errors import SettingsError
+
+__all__ = ["Batch", "collate", "token_budget_batches"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B rows padded on the right to the longest of them.
+
+    Args:
+        input_ids: (B, T) int64, the tokens; the padding id where ``attention_mask`` is 0.
+        attention_mask: (B, T) int64, 1 on tokens, 0 on padding.
+        token_type_ids: (B, T) int64, as the tokenizer gives them; 0 on padding.
+        slots: (B, M) int64, positions of the mask slots in each row; M may be 0.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    token_type_ids: Tensor
+    slots: Tensor
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on ``device``; a copy to a GPU is queued and does not wait for it."""
+        where = torch.device(device)
+        return Batch(*(_moved(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots)))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def token_budget_batches(lengths: Sequence[int] | NDArray[np.integer], *, tokens: int, rows: int | None = None) -> list[NDArray[np.int64]]:
+    """Cut rows into batches of similar length whose size, padding counted, stays within a budget.
+
+    Longest first, so that a batch too large for the memory shows at once. Ties keep their order.
+
+    Args:
+        lengths: (N,) integers, the rows' lengths in tokens.
+        tokens: at most so many positions per batch: (rows) x (longest row). A longer row gets a batch of its own.
+        rows: at most so many rows per batch; None for no limit.
+
+    Returns:
+        For each batch the indices of its rows, int64; together every index from 0 to N - 1 exactly once.
+
+    Raises:
+        SettingsError: if ``tokens`` or ``rows`` is below 1.
+
+    >>> [batch.tolist() for batch in token_budget_batches([3, 9, 2, 3], tokens=8)]
+    [[1], [0, 3], [2]]
+    """
+    for name, value in (("tokens", tokens), ("rows", rows)):
+        if value is not None and value < 1:
+            raise SettingsError(f"a batch holds at least 1 of its {name}, not {value}")
+    sizes = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-sizes, kind="stable").astype(np.int64)
+    batches, start = [], 0
+    while start < len(order):
+        fitting = max(1, tokens // max(1, int(sizes[order[start]])))
+        stop = start + (fitting if rows is None else min(fitting, rows))
+        batches.append(order[start:stop])
+        start = stop
+    return batches
+
+
+def collate(
+    encoded: Encoded, indices: Sequence[int] | NDArray[np.integer], *, pad_id: int, device: torch.device | str | None = None
+) -> Batch:
+    """The rows at ``indices`` (B,) as one padded batch, in that order, on ``device`` (None: the CPU).
+
+    No loop over rows or tokens: one gather fills the batch.
+    """
+    chosen = np.asarray(indices, dtype=np.int64)
+    lengths = encoded.lengths[chosen]
+    inside = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
+    where = flat_ranges(encoded.offsets[chosen], lengths)
+    ids, types = np.full(inside.shape, pad_id, dtype=np.int64), np.zeros(inside.shape, dtype=np.int64)
+    ids[inside], types[inside] = encoded.ids[where], encoded.types[where]
+    arrays = (ids, inside.astype(np.int64), types, encoded.slots[chosen].astype(np.int64))
+    batch = Batch(*(torch.from_numpy(array) for array in arrays))
+    return batch if device is None else batch.to(device)

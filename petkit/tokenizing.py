@@ -1,0 +1,212 @@
+"""A private, plain view of a tokenizer: text to ids, nothing added, and what surrounds a text in the model's input.
+
+The user's tokenizer is never changed. The copy knows no padding and no truncation and takes special tokens in a text for
+text: neither the added tokens nor, for Unigram and WordPiece, the vocabulary's entries of that spelling can match them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding
+from tokenizers import Tokenizer as Backend
+
+from petkit.errors import DataError, ModelError, raise_problems
+
+__all__ = ["Frame", "Ids", "Plain", "Spans", "plain_tokenizer"]
+
+Ids = NDArray[np.int32]
+_HIDDEN: Final = "\ufdd0\ufdd1\ufdd2"
+"""Noncharacters before a special token's spelling in the copy, so that no text spells it."""
+_CHUNK: Final = 4096
+_PROBES: Final = (
+    "The quick (brown) fox: it isn't",
+    'say "yes" - no, 3.14 ... N. Korea',
+    "\u00fcber na\u00efve \u0441\u043b\u043e\u0432\u043e \u4e2d\u6587 end.",
+    "a b ' s $5 -- (x) [y] #z",
+)
+
+
+class Spans(NamedTuple):
+    """Tokens with their places in the text: ``ids`` (T,) int32, ``starts`` and ``ends`` (T,) int64, in characters."""
+
+    ids: Ids
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def reach(self, kept: int) -> int:
+        """How many characters the first ``kept`` tokens cover; without limit if these are all tokens."""
+        return sys.maxsize if kept >= len(self.ids) else int(self.ends[kept - 1]) if kept else 0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Special tokens around one or two segments: pairs (token id, type), with (None, type) where a segment stands."""
+
+    single: tuple[tuple[int | None, int], ...]
+    pair: tuple[tuple[int | None, int], ...]
+
+    def of(self, segments: int) -> tuple[tuple[int | None, int], ...]:
+        """The frame of one or two segments."""
+        return self.single if segments == 1 else self.pair
+
+    def specials(self, segments: int) -> int:
+        """How many special tokens surround one or two segments."""
+        return len(self.of(segments)) - segments
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What the encoder needs of a tokenizer.
+
+    ``lead`` is what stands before a cloze's segment: one space for byte-level tokenizers, else nothing.
+    ``separable`` says that tokens(left + " " + right) = tokens(left) + tokens(" " + right) wherever one space stands
+    between two letters, digits or ASCII marks.
+    """
+
+    backend: Backend
+    frame: Frame
+    lead: str
+    separable: bool
+    pad_id: int
+    mask_id: int
+    unknown_id: int | None
+    special_ids: frozenset[int]
+    vocab_size: int
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        """The tokens of each text, (T,) int32, without special tokens."""
+        return [np.array(one.ids, dtype=np.int32) for one in self._encoded(texts, fast=True)]
+
+    def spans(self, texts: Sequence[str]) -> list[Spans]:
+        """The tokens of each text with their places."""
+        return [_spans(one) for one in self._encoded(texts, fast=False)]
+
+    def _encoded(self, texts: Sequence[str], *, fast: bool) -> Iterator[Encoding]:
+        encode = self.backend.encode_batch_fast if fast else self.backend.encode_batch
+        for start in range(0, len(texts), _CHUNK):
+            chunk = list(texts[start : start + _CHUNK])
+            try:
+                encoded = encode(chunk, add_special_tokens=False)
+            except (TypeError, UnicodeEncodeError) as error:
+                raise_problems(DataError, "text that is no Unicode", _surrogates(chunk))
+                raise error
+            yield from encoded
+
+
+def _spans(one: Encoding) -> Spans:
+    places = np.array(one.offsets, dtype=np.int64).reshape(-1, 2)
+    return Spans(np.array(one.ids, dtype=np.int32), places[:, 0], places[:, 1])
+
+
+def _surrogates(texts: Sequence[str]) -> list[str]:
+    broken = [text for text in texts if re.search("[\ud800-\udfff]", text)]
+    return [f"{ascii(text[:60])} holds half of a surrogate pair; read the file as UTF-8" for text in broken[:5]]
+
+
+def plain_tokenizer(tokenizer: Any) -> Plain:
+    """The plain view of a transformers tokenizer.
+
+    Raises:
+        ModelError: if the tokenizer has no fast backend that can be copied, or no mask or padding token.
+    """
+    state = _state(tokenizer)
+    missing = [name for name in ("mask", "pad") if getattr(tokenizer, f"{name}_token_id", None) is None]
+    problems = [f"it has no {name} token; take a masked language model's tokenizer (BERT, RoBERTa, ...)" for name in missing]
+    raise_problems(ModelError, f"tokenizer {type(tokenizer).__name__}", problems)
+    backend = _copy(state)
+    bytelevel = '"ByteLevel"' in json.dumps([state["pre_tokenizer"], state["normalizer"]])
+    return Plain(
+        backend=backend,
+        frame=_frame(tokenizer),
+        lead=" " if bytelevel else "",
+        separable=_separable_rules(state) and _separable_probes(backend),
+        pad_id=int(tokenizer.pad_token_id),
+        mask_id=int(tokenizer.mask_token_id),
+        unknown_id=tokenizer.unk_token_id,
+        special_ids=frozenset(int(i) for i in tokenizer.all_special_ids),
+        vocab_size=len(tokenizer),
+    )
+
+
+def _state(tokenizer: Any) -> dict[str, Any]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if not isinstance(backend, Backend):
+        raise ModelError(f"tokenizer {type(tokenizer).__name__} has no fast backend (tokenizer.json); save the checkpoint with one")
+    try:
+        state: dict[str, Any] = json.loads(backend.to_str())
+    except Exception as error:
+        raise ModelError(f"tokenizer {type(tokenizer).__name__} cannot be copied: {error}") from error
+    return state
+
+
+def _copy(state: dict[str, Any]) -> Backend:
+    tokens = [{**t, "content": _HIDDEN + t["content"]} if t["special"] else t for t in state["added_tokens"]]
+    specials = {t["content"] for t in state["added_tokens"] if t["special"]}
+    bare = {"padding": None, "truncation": None, "post_processor": None, "added_tokens": tokens}
+    model = _hidden(state["model"], specials)
+    if model is state["model"]:  # the tokens keep their spelling where the vocabulary does
+        bare["added_tokens"] = state["added_tokens"]
+    backend = Backend.from_str(json.dumps({**state, **bare, "model": model}))
+    backend.encode_special_tokens = True
+    return backend
+
+
+def _hidden(model: dict[str, Any], specials: set[str]) -> dict[str, Any]:
+    """The model with its special tokens spelt as no text spells them. BPE reaches them by no merge, so it needs nothing."""
+    vocab = model["vocab"]
+    if isinstance(vocab, list):
+        return {**model, "vocab": [[_HIDDEN + piece if piece in specials else piece, score] for piece, score in vocab]}
+    if "merges" in model:
+        return model
+    unknown = model.get("unk_token")
+    renamed = {_HIDDEN + word if word in specials else word: index for word, index in vocab.items()}
+    return {**model, "vocab": renamed, "unk_token": _HIDDEN + unknown if unknown in specials else unknown}
+
+
+def _frame(tokenizer: Any) -> Frame:
+    probe = Backend.from_str(tokenizer.backend_tokenizer.to_str())
+    probe.no_padding()
+    probe.no_truncation()
+    return Frame(_outline(probe.encode("a")), _outline(probe.encode("a", "a")))
+
+
+def _outline(encoding: Encoding) -> tuple[tuple[int | None, int], ...]:
+    """The special tokens of a probe, and one entry per segment."""
+    found: list[tuple[int | None, int]] = []
+    seen: set[int] = set()
+    for token, sequence, kind in zip(encoding.ids, encoding.sequence_ids, encoding.type_ids, strict=True):
+        if sequence is None:
+            found.append((token, kind))
+        elif sequence not in seen:
+            found.append((None, kind))
+            seen.add(sequence)
+    return tuple(found)
+
+
+def _separable_rules(state: dict[str, Any]) -> bool:
+    """Whether the tokenizer splits at spaces at all: a pre-tokenizer that does, no added token that reaches across one."""
+    steps = state["pre_tokenizer"] or {}
+    kinds = [json.dumps(step) for step in steps.get("pretokenizers", [steps])]
+    if not any(re.search(r'"(BertPreTokenizer|ByteLevel|Metaspace|Whitespace|WhitespaceSplit|Split)"', kind) for kind in kinds):
+        return False
+    if any('"split": false' in kind for kind in kinds):
+        return False
+    texts = [token for token in state["added_tokens"] if not token["special"]]
+    return not any(token["rstrip"] or re.search(r"\S \S", token["content"]) for token in texts)
+
+
+def _separable_probes(backend: Backend) -> bool:
+    """Whether tokens(left + " " + right) = tokens(left) + tokens(" " + right) at every space of the probes."""
+
+    def ids(text: str) -> list[int]:
+        return list(backend.encode(text, add_special_tokens=False).ids)
+
+    return all(ids(probe) == ids(probe[: m.start()]) + ids(probe[m.start() :]) for probe in _PROBES for m in re.finditer(" ", probe))
