@@ -24,7 +24,7 @@ from petkit.modelfiles import check_folder, check_model_type, check_tokenizer_fo
 if TYPE_CHECKING:
     from petkit.batching import Batch
 
-__all__ = ["FAMILIES", "Family", "MaskedLM", "load_classifier", "load_masked_lm", "load_tokenizer"]
+__all__ = ["FAMILIES", "Family", "MaskedLM", "check_vocabulary", "load_classifier", "load_masked_lm", "load_tokenizer"]
 
 
 @dataclass(frozen=True)
@@ -255,3 +255,10 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False, revision: str 
         if getattr(tokenizer, name) is None:
             raise ModelError(f"tokenizer {path!r} has no {name}; it is not one of a masked language model")
     return tokenizer
+
+
+def check_vocabulary(model: MaskedLM, tokenizer: Any) -> None:
+    """Refuse a tokenizer with tokens that the model has no embedding for. Raises ModelError. (A model may have more.)"""
+    rows, tokens = int(model.model.get_input_embeddings().num_embeddings), len(tokenizer)
+    if tokens > rows:
+        raise ModelError(f"the tokenizer has {tokens} tokens and the model embeddings for {rows}; they do not belong together")

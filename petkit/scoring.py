@@ -104,8 +104,11 @@ def plan(encoder: Encoder, pvp: PVP, rows: Rows) -> ScoringPlan:
     """The plan for a PVP: how its words tokenise in the gap, looked up in the first, the middle and the last row.
 
     Raises TaskError for words that give no token or an unknown or special one, for labels that share a word's tokens, and
-    where a word tokenises differently from row to row (the pattern then needs a space or a sign beside the gap).
+    where a word tokenises differently from row to row (the pattern then needs a space or a sign beside the gap); ValueError
+    without any row.
     """
+    if len(rows) == 0:
+        raise ValueError("a plan needs at least one row to see how the words tokenise in its gap")
     words = pvp.verbalizer.words
     flat = [word for of_label in words for word in of_label]
     looks = [encoder.word_ids(pvp.pattern, flat, rows.row(i)) for i in sorted({0, len(rows) // 2, len(rows) - 1})]

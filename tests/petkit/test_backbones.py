@@ -13,7 +13,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from petkit.backbones import FAMILIES, MaskedLM, load_classifier, load_masked_lm, load_tokenizer
+from petkit.backbones import FAMILIES, MaskedLM, check_vocabulary, load_classifier, load_masked_lm, load_tokenizer
 from petkit.batching import Batch
 from petkit.errors import ModelError
 from tests import builders
@@ -120,18 +120,18 @@ def _without_dropout(name: str) -> dict[str, float]:
 
 
 def test_dropout_is_on_in_training_also_in_the_layer_that_runs_at_the_slots() -> None:
-    """One layer: only that path can make two passes differ, once the embeddings' own dropout is off."""
-    for name in ("bert", "albert", "distilbert"):
+    """One layer, and one rate above zero at a time: dropout of the attention, then of the states."""
+    for name, rate in [(family, key) for family in ("bert", "albert", "distilbert") for key in _without_dropout(family)]:
         key = "n_layers" if name == "distilbert" else "num_hidden_layers"
-        model = model_of(name, **{key: 1}, **{rate: 0.3 for rate in _without_dropout(name)})
+        model = model_of(name, **{key: 1}, **{**_without_dropout(name), rate: 0.3})
         batch = batch_of(model)
         model.train()
-        getattr(model.model, FAMILIES[name].encoder).embeddings.eval()
+        getattr(model.model, FAMILIES[name].encoder).embeddings.eval()  # their dropout alone would make two passes differ
         with torch.no_grad(), torch.random.fork_rng():
             torch.manual_seed(0)
-            assert not torch.equal(model.slot_hidden(batch), model.slot_hidden(batch)), name
+            assert not torch.equal(model.slot_hidden(batch), model.slot_hidden(batch)), (name, rate)
             model.eval()
-            assert torch.equal(model.slot_hidden(batch), model.slot_hidden(batch)), name
+            assert torch.equal(model.slot_hidden(batch), model.slot_hidden(batch)), (name, rate)
 
 
 class _Largest(TorchDispatchMode):
@@ -245,13 +245,19 @@ def test_saved_and_loaded_it_is_the_same_model(family: str, tmp_path: Path, capf
     assert capfd.readouterr() == ("", "")
 
 
-def test_loading_restores_the_noise_of_others(tmp_path: Path) -> None:
+def test_loading_restores_the_noise_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.utils import logging
 
     builders.tiny_masked_lm("bert", tmp_path)
-    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    load_masked_lm(str(tmp_path))
-    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+    before = logging.get_verbosity()
+    try:
+        for verbosity, bars in [(logging.INFO, True), (logging.ERROR, False)]:
+            logging.set_verbosity(verbosity)
+            monkeypatch.setattr(logging, "_tqdm_active", bars)
+            load_masked_lm(str(tmp_path))
+            assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (verbosity, bars)
+    finally:
+        logging.set_verbosity(before)
 
 
 def test_half_precision_files_are_loaded_in_float32(tmp_path: Path) -> None:
@@ -435,3 +441,10 @@ def test_refused_a_tokenizer_without_mask(tmp_path: Path) -> None:
     words.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="mask_token"):
         load_tokenizer(str(tmp_path))
+
+
+def test_refused_a_tokenizer_of_another_model() -> None:
+    words = builders.tokenizer("wordpiece")
+    check_vocabulary(MaskedLM(builders.random_masked_lm("bert", vocab_size=len(words) + 8)), words)
+    with pytest.raises(ModelError, match="do not belong together"):
+        check_vocabulary(MaskedLM(builders.random_masked_lm("bert", vocab_size=len(words) - 1)), words)

@@ -17,6 +17,7 @@ from torch import Tensor
 from petkit.backbones import MaskedLM
 from petkit.batching import Batch, collate
 from petkit.encoded import Encoded
+from petkit.encoding import Encoder
 from petkit.errors import SettingsError, TaskError
 from petkit.pvp import PVP, Pattern, Verbalizer
 from petkit.rows import Rows
@@ -326,6 +327,40 @@ def test_scores_of_one_token_words_are_transformers_logits() -> None:
             np.testing.assert_allclose(found[i], [(logits[10] + logits[0]) / 2, logits[20]], atol=1e-5)
 
 
+@pytest.mark.parametrize("family", list(builders.FAMILIES))
+@pytest.mark.parametrize("words", [{"a": ("good", "great"), "b": "Sports"}, {"a": ("good", "numerically sorted"), "b": "Sports"}])
+def test_real_text_from_the_encoder_to_the_scores(family: str, words: dict[str, Any]) -> None:
+    """The whole way, for each family with a tokenizer of its own kind: against transformers, one row and one word at a time."""
+    encoder = Encoder(builders.tokenizer(builders.FAMILIES[family][0]), max_length=48)
+    model, pvp = MaskedLM(builders.random_masked_lm(family)), PVP(Pattern("{text} ( {mask} ) || It is."), Verbalizer(words))
+    rows = rows_of(*builders.sentences()[:6])
+    found = score_rows(model, encoder, rows, pvp, token_budget=128)
+    of = plan(encoder, pvp, rows)
+    assert of.kind == ("single" if "great" in words["a"] else "multi")
+    with torch.no_grad():
+        for label, ids in enumerate(of.words):
+            each = [slow_real(model, encoder, rows, pvp, word, logits=of.kind == "single") for word in ids]
+            np.testing.assert_allclose(found[:, label], np.mean(each, axis=0), atol=1e-5, rtol=1e-5)
+
+
+def slow_real(model: MaskedLM, encoder: Encoder, rows: Rows, pvp: PVP, word: tuple[int, ...], *, logits: bool) -> list[float]:
+    """One word's logit (one token) or log q~ in each row, surest slot first."""
+    encoded, totals = encoder.clozes(rows, pvp.pattern, masks=len(word), filler="good"), []
+    for index in range(len(rows)):
+        batch, total, left = collate(encoded, [index], pad_id=encoder.pad_id), 0.0, dict(enumerate(word))
+        inputs = {"input_ids": batch.input_ids}
+        if "token_type_ids" in model._inputs(batch):
+            inputs["token_type_ids"] = batch.token_type_ids
+        while left:
+            rowwise = model.model(**inputs).logits[0, batch.slots[0]].double()
+            own = {j: float((rowwise if logits else rowwise.log_softmax(-1))[j, token]) for j, token in left.items()}
+            surest = max(own, key=lambda j: own[j])
+            total += own[surest]
+            inputs["input_ids"][0, batch.slots[0, surest]] = left.pop(surest)
+        totals.append(total)
+    return totals
+
+
 # Training
 
 
@@ -451,6 +486,11 @@ def test_an_unknown_order_is_refused_with_the_legal_ones() -> None:
 
 
 # The plan
+
+
+def test_a_plan_needs_a_row() -> None:
+    with pytest.raises(ValueError, match="at least one row"):
+        plan(NumberEncoder(), pvp_of(a="10", b="11"), rows_of())
 
 
 def test_a_plan_holds_the_words_in_the_order_of_the_labels() -> None:
