@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 
 from petkit.encoded import Encoded
 from petkit.errors import SettingsError, TaskError, raise_problems
-from petkit.joining import Cloze, Joined, Joiner, Kept, PartsJoiner, StringJoiner, assemble, framed, segments, shortenable
+from petkit.joining import (
+    Cloze,
+    Joined,
+    Joiner,
+    Kept,
+    PartsJoiner,
+    StringJoiner,
+    assemble,
+    frame_codes,
+    framed,
+    lengths_of,
+    segments,
+    shortenable,
+)
 from petkit.pvp import MASK, Pattern, Task
 from petkit.rows import Rows
 from petkit.splicing import Gap, Pieces, find_gap, gap_string
@@ -63,6 +76,7 @@ class Encoder:
         self.max_length, self.joining = max_length, joining
         self._pieces = Pieces(self._plain, limit=max_length)
         self._joiner: Joiner = StringJoiner(self._pieces) if joining == "string" else PartsJoiner(self._pieces)
+        self._frames = _frames(self._pieces)
 
     @property
     def pad_id(self) -> int:
@@ -105,6 +119,7 @@ class Encoder:
         if masks < 1:
             raise SettingsError(f"a cloze needs at least 1 mask, not {masks}")
         self._pieces.reset_if_full()
+        self._frames = _frames(self._pieces)
         clozes = [segments(pattern.parts(rows.row(i))) for i in range(len(rows))]
         self._joiner.prepare(clozes)
         joined = [self._join(cloze, None, filler, masks) for cloze in clozes]
@@ -114,18 +129,17 @@ class Encoder:
 
     def _join(self, cloze: Cloze, kept: Kept | None, filler: str, masks: int) -> Joined:
         found = self._joiner.join(cloze, kept, filler=filler, masks=masks)
-        return framed(self._plain.frame, self._pieces.special, found)
+        return framed(self._frames[len(found)], found)
 
-    def _length(self, row: Joined) -> int:
-        tokens = self._pieces.tokens
-        return sum([len(tokens[code >> 8]) for code in row.codes])
+    def _lengths(self, joined: Sequence[Joined]) -> list[int]:
+        return [int(n) for n in lengths_of(self._pieces.tokens, joined)]
 
     def _shorten(
         self, rows: Rows, pattern: Pattern, clozes: list[Cloze], joined: list[Joined], filler: str, masks: int
     ) -> NDArray[np.int32]:
         """Replace the rows of ``joined`` that are too long; (N,) int32, how many tokens each row lost."""
         dropped, problems = np.zeros(len(rows), dtype=np.int32), []
-        lengths = {i: n for i, n in enumerate(map(self._length, joined)) if n > self.max_length or self._is_cut_off(clozes[i])}
+        lengths = {i: n for i, n in enumerate(self._lengths(joined)) if n > self.max_length or self._is_cut_off(clozes[i])}
         counts = dict(zip(lengths, self._joiner.counts([clozes[i] for i in lengths]), strict=True))
         kept = {i: self._joiner.start(clozes[i], counts[i]) for i in lengths}
         while lengths:
@@ -138,12 +152,13 @@ class Encoder:
                 kept[i], joined[i] = fewer, self._join(clozes[i], fewer, filler, masks)
                 dropped[i] = _total(counts[i]) - _total(fewer)
             self._pieces.resolve()
-            lengths = {i: n for i in lengths if (n := self._length(joined[i])) > self.max_length}
+            now = self._lengths([joined[i] for i in lengths])
+            lengths = {i: n for i, n in zip(lengths, now, strict=True) if n > self.max_length}
         self._raise_too_long(pattern, problems)
         return dropped
 
     def _is_cut_off(self, cloze: Cloze) -> bool:
-        return any(self._pieces.is_long(text) for parts in shortenable(cloze) for text in parts)
+        return self._pieces.any_long and any(self._pieces.is_long(text) for parts in shortenable(cloze) for text in parts)
 
     def _raise_too_long(self, pattern: Pattern, problems: list[str]) -> None:
         more = [f"and {len(problems) - _SHOWN} more rows"] if len(problems) > _SHOWN else []
@@ -192,13 +207,11 @@ class Encoder:
         """
         texts = [task.classifier_texts(rows.row(i)) for i in range(len(rows))]
         pieces = Pieces(self._plain, limit=self.max_length)
-        joined, dropped = [], np.zeros(len(rows), dtype=np.int32)
+        frames, joined, dropped = _frames(pieces), [], np.zeros(len(rows), dtype=np.int32)
         for start in range(0, len(texts), _ROWS):
             for i, row in enumerate(self._plain_ids(texts[start : start + _ROWS]), start):
                 kept = self._fitting([len(ids) for ids in row])
-                joined.append(
-                    framed(self._plain.frame, pieces.special, [([pieces.add(t[:n].copy())], -1) for t, n in zip(row, kept, strict=True)])
-                )
+                joined.append(framed(frames[len(row)], [([pieces.add(t[:n].copy())], -1) for t, n in zip(row, kept, strict=True)]))
                 dropped[i] = sum(len(ids) for ids in row) - sum(kept)
         return assemble(pieces.tokens, pieces.slots, joined, masks=0, dropped=dropped)
 
@@ -211,6 +224,10 @@ class Encoder:
         if len(lengths) == 1:
             return (min(lengths[0], room),)
         return drop_longest_first(lengths[0], lengths[1], room)
+
+
+def _frames(pieces: Pieces) -> dict[int, list[list[int] | int]]:
+    return {n: frame_codes(pieces.plain.frame, pieces.special, segments=n) for n in (1, 2)}
 
 
 def _total(kept: Kept) -> int:

@@ -16,7 +16,19 @@ from petkit.splicing import Cut, Pieces
 from petkit.tokenizing import Frame, Ids
 from petkit.truncation import drop_from_longest, drop_like_paper
 
-__all__ = ["Cloze", "Joined", "Joiner", "PartsJoiner", "StringJoiner", "assemble", "framed", "segments", "shortenable"]
+__all__ = [
+    "Cloze",
+    "Joined",
+    "Joiner",
+    "PartsJoiner",
+    "StringJoiner",
+    "assemble",
+    "frame_codes",
+    "framed",
+    "lengths_of",
+    "segments",
+    "shortenable",
+]
 
 Cloze = list[list[Part]]
 """The parts of one or two segments."""
@@ -48,19 +60,34 @@ class Joined(NamedTuple):
     second: int
 
 
-def framed(frame: Frame, special: Callable[[int], int], found: Sequence[tuple[list[int], int]]) -> Joined:
+def frame_codes(frame: Frame, special: Callable[[int], int], *, segments: int) -> list[list[int] | int]:
+    """The frame of one or two segments as runs of codes, with the token type alone where a segment stands."""
+    runs: list[list[int] | int] = [[]]
+    for token, kind in frame.of(segments):
+        if token is None:
+            runs += [kind, []]
+        else:
+            runs[-1] = [*_run(runs[-1]), (special(token) << 8) | kind]
+    return runs
+
+
+def _run(run: list[int] | int) -> list[int]:
+    return run if isinstance(run, list) else []
+
+
+def framed(runs: Sequence[list[int] | int], found: Sequence[tuple[list[int], int]]) -> Joined:
     """The pieces of one or two segments (each with the gap's place among them or -1) between their special tokens."""
     codes: list[int] = []
     gap = second = -1
     remaining = iter(found)
-    for token, kind in frame.of(len(found)):
-        if token is not None:
-            codes.append((special(token) << 8) | kind)
+    for run in runs:
+        if isinstance(run, list):
+            codes += run
             continue
         pieces, place = next(remaining)
         gap = len(codes) + place if place >= 0 else gap
         second = len(codes)
-        codes += [(piece << 8) | kind for piece in pieces]
+        codes += [(piece << 8) | run for piece in pieces]
     return Joined(codes, gap, second if len(found) > 1 else -1)
 
 
@@ -97,7 +124,7 @@ class StringJoiner:
 
     def cuts(self, parts: Sequence[Part], kept: Sequence[int] | None = None) -> list[Part | Cut]:
         """The parts with their texts cut, shortened to ``kept`` tokens if given; a long text that must stay whole is left alone."""
-        known, lengths = self.pieces.cut(()), iter(kept or ())
+        known, lengths = self.pieces.cuts, iter(kept or ())
         found: list[Part | Cut] = []
         for part in parts:
             if not isinstance(part, Text) or not (part.shorten or part.text in known):
@@ -154,7 +181,7 @@ class PartsJoiner:
         text = part.text if isinstance(part, Text) else str(part).strip()
         return self.pieces.string(lead + text) if text else 0
 
-    def join(self, cloze: Cloze, kept: Kept | None, *, filler: str, masks: int) -> list[tuple[list[int], int]]:
+    def join(self, cloze: Cloze, kept: Kept | None, *, filler: str, masks: int) -> list[tuple[list[int], int]]:  # noqa: ARG002
         found = []
         for i, parts in enumerate(cloze):
             lengths = iter(kept[i]) if kept else None
@@ -172,30 +199,58 @@ class PartsJoiner:
     def counts(self, clozes: Sequence[Cloze]) -> list[Kept]:
         return [[[len(self.pieces.tokens[self._piece(Text(text), 1)]) for text in parts] for parts in shortenable(c)] for c in clozes]
 
-    def start(self, cloze: Cloze, counts: Kept) -> Kept:
+    def start(self, cloze: Cloze, counts: Kept) -> Kept:  # noqa: ARG002
         return counts
 
     def drop(self, kept: Kept, excess: int) -> Kept | None:
         return drop_like_paper(kept, excess)
 
 
+class _Flat(NamedTuple):
+    codes: NDArray[np.int64]
+    """All rows' codes one after the other."""
+    used: NDArray[np.int64]
+    """The pieces in them, each once."""
+    sizes: NDArray[np.int64]
+    """Their tokens."""
+    which: NDArray[np.int64]
+    """For each code, which of ``used``."""
+    rows: NDArray[np.int64]
+    """(N + 1,), where each row's codes start."""
+    before: NDArray[np.int64]
+    """How many tokens come before each code, and in all."""
+
+
+def _flat(tokens: Sequence[Ids], joined: Sequence[Joined]) -> _Flat:
+    codes = np.fromiter(chain.from_iterable([row.codes for row in joined]), dtype=np.int64)
+    counts = np.array([len(row.codes) for row in joined], dtype=np.int64)
+    used, which = np.unique(codes >> 8, return_inverse=True)
+    sizes = np.array([len(tokens[piece]) for piece in used.tolist()], dtype=np.int64)
+    return _Flat(codes, used, sizes, which, _sums(counts), _sums(sizes[which]))
+
+
+def _sums(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+
+
+def lengths_of(tokens: Sequence[Ids], joined: Sequence[Joined]) -> NDArray[np.int64]:
+    """(N,) int64, tokens per row."""
+    flat = _flat(tokens, joined)
+    return np.diff(flat.before[flat.rows])
+
+
 def assemble(tokens: Sequence[Ids], slots: dict[int, int], joined: Sequence[Joined], *, masks: int, dropped: NDArray[np.int32]) -> Encoded:
     """All rows' pieces as one Encoded; ``slots`` says where in a piece the gap starts. No loop over tokens."""
-    codes = np.fromiter(chain.from_iterable(row.codes for row in joined), dtype=np.int64)
-    rows = np.concatenate([[0], np.cumsum([len(row.codes) for row in joined], dtype=np.int64)]).astype(np.int64)
-    used, which = np.unique(codes >> 8, return_inverse=True)
-    sizes = np.array([len(tokens[piece]) for piece in used], dtype=np.int64)
-    flat = np.concatenate([np.zeros(0, dtype=np.int32), *(tokens[piece] for piece in used)])
-    lengths = sizes[which]
-    before = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    offsets = before[rows]
-    gaps, seconds = (np.array([getattr(row, name) for row in joined], dtype=np.int64) for name in ("gap", "second"))
+    flat = _flat(tokens, joined)
+    store = np.concatenate([np.zeros(0, dtype=np.int32), *(tokens[piece] for piece in flat.used.tolist())])
+    gaps, seconds = (np.array(places, dtype=np.int64) for places in ([row.gap for row in joined], [row.second for row in joined]))
+    offsets, starts, lengths = flat.before[flat.rows], flat.rows[:-1], flat.sizes[flat.which]
     inside = np.array([slots[row.codes[row.gap] >> 8] for row in joined] if masks else 0, dtype=np.int64)
-    places = (before[rows[:-1] + gaps] - offsets[:-1] + inside)[:, None] + np.arange(masks)
-    second = np.where(seconds < 0, offsets[1:], before[rows[:-1] + np.maximum(seconds, 0)]) - offsets[:-1]
+    places = (flat.before[starts + gaps] - offsets[:-1] + inside)[:, None] + np.arange(masks)
+    second = np.where(seconds < 0, offsets[1:], flat.before[starts + np.maximum(seconds, 0)]) - offsets[:-1]
     return Encoded(
-        ids=flat[flat_ranges((np.cumsum(sizes) - sizes)[which], lengths)],
-        types=np.repeat(codes & 255, lengths).astype(np.uint8),
+        ids=store[flat_ranges((np.cumsum(flat.sizes) - flat.sizes)[flat.which], lengths)],
+        types=np.repeat(flat.codes & 255, lengths).astype(np.uint8),
         offsets=offsets,
         slots=places.astype(np.int32),
         second=second.astype(np.int32),

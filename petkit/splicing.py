@@ -85,7 +85,8 @@ class Pieces:
         self._gaps: dict[tuple[str, int, int, int], int] = {}
         self._open_strings: list[tuple[int, str]] = []
         self._open_gaps: list[tuple[int, tuple[str, int, int, int]]] = []
-        self._cuts: dict[str, Cut] = {}
+        self.cuts: dict[str, Cut] = {}
+        self.any_long = False
         self._spans: dict[str, Spans] = {}
         self._specials: dict[int, int] = {}
 
@@ -189,21 +190,21 @@ class Pieces:
             found.append(self.string(window[high:]))
         return place
 
-    def cut(self, texts: Iterable[str]) -> dict[str, Cut]:
-        """Each text, cut; new middles are tokenised at once. The mapping covers more than ``texts`` and must not be changed."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._cuts]
+    def cut(self, texts: Iterable[str]) -> None:
+        """Cut each text into ``cuts``; new middles are tokenised at once."""
+        new = [text for text in dict.fromkeys(texts) if text not in self.cuts]
         long = [text for text in new if self.is_long(text)]
         self.spans(long)
-        self._cuts.update({text: self.prefix(text, self.limit) for text in long})
-        self._cut_short([text for text in new if text not in self._cuts])
-        return self._cuts
+        self.cuts.update({text: self.prefix(text, self.limit) for text in long})
+        self.any_long |= bool(long)
+        self._cut_short([text for text in new if text not in self.cuts])
 
     def _cut_short(self, texts: Sequence[str]) -> None:
         places = [(text, *_outer_boundaries(text)) for text in texts] if self.plain.separable else []
         middles = [(text, i, j) for text, i, j in places if i >= 0]
-        self._cuts.update({text: Cut(text) for text in texts})
+        self.cuts.update({text: Cut(text) for text in texts})
         for (text, i, j), ids in zip(middles, self.plain.ids([text[i:j] for text, i, j in middles]), strict=True):
-            self._cuts[text] = Cut(text[:i], self.add(ids), text[j:])
+            self.cuts[text] = Cut(text[:i], self.add(ids), text[j:])
 
     def spans(self, texts: Iterable[str]) -> dict[str, Spans]:
         """Tokens of each text by itself (after the lead), with places in the text. More than ``texts``; not to be changed."""

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding
+from tokenizers import Encoding, models
 from tokenizers import Tokenizer as Backend
 
 from petkit.errors import DataError, ModelError, raise_problems
@@ -108,7 +108,7 @@ def _spans(one: Encoding) -> Spans:
 
 def _surrogates(texts: Sequence[str]) -> list[str]:
     broken = [text for text in texts if re.search("[\ud800-\udfff]", text)]
-    return [f"{ascii(text[:60])} holds half of a surrogate pair; read the file as UTF-8" for text in broken[:5]]
+    return [f"{text[:60]!a} holds half of a surrogate pair; read the file as UTF-8" for text in broken[:5]]
 
 
 def plain_tokenizer(tokenizer: Any) -> Plain:
@@ -155,6 +155,9 @@ def _copy(state: dict[str, Any]) -> Backend:
     if model is state["model"]:  # the tokens keep their spelling where the vocabulary does
         bare["added_tokens"] = state["added_tokens"]
     backend = Backend.from_str(json.dumps({**state, **bare, "model": model}))
+    if model.get("type") == "Unigram":  # reading JSON rounds scores by a bit, which turns ties between two ways to cut a word
+        pieces = [(piece, score) for piece, score in model["vocab"]]
+        backend.model = models.Unigram(pieces, model.get("unk_id"), model.get("byte_fallback", False))
     backend.encode_special_tokens = True
     return backend
 
