@@ -1,17 +1,45 @@
-"""The typer application; commands are added to `app`."""
+"""The typer application: one line for each command."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="petkit", help="Few-shot text classification by pattern-exploiting training.", no_args_is_help=True)
+from petkit.cli.check import check
+from petkit.cli.exits import Commands
+from petkit.cli.options import AdaptCommand
+from petkit.cli.predict import label, predict
+from petkit.cli.pretrain import pretrain
+from petkit.cli.status import status
+from petkit.cli.tasks import new, tasks
+from petkit.cli.train import train
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="petkit",
+    help="Few-shot text classification by pattern-exploiting training.",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+app.command(cls=AdaptCommand)(train)
+app.command()(predict)
+app.command()(label)
+app.command()(status)
+app.command()(tasks)
+app.command()(new)
+app.command()(check)
+app.command()(pretrain)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"petkit {version('petkit')}")
         raise typer.Exit
 

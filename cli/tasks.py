@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from petkit.loading import load_task, ready_made
 from petkit.pvp import Task
-from petkit.scaffold import new_task_file
 
 __all__ = ["new", "tasks"]
 
@@ -25,6 +23,8 @@ def tasks(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """List the ready-made tasks, or show one with its patterns and label words."""
+    from petkit.loading import load_task, ready_made
+
     found = [load_task(reference) for reference in ([name] if name else ready_made())]
     if as_json:
         typer.echo(json.dumps(_record(found[0]) if name else {"tasks": [_record(task) for task in found]}, ensure_ascii=False))
@@ -40,6 +40,8 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented task file for a data file: text columns, labels, patterns to start from."""
+    from petkit.scaffold import new_task_file  # reads data: not imported for petkit --help
+
     guess = new_task_file(file, out, texts=text or (), label=label, force=force)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))

@@ -1,0 +1,55 @@
+"""How a command ends: exit codes and messages. Results go to standard output, everything else to standard error.
+
+0    success
+2    the user's mistake: one message, no traceback (wrong usage of the command line included)
+1    a failure of petkit's own: the traceback is kept
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from petkit.errors import UserError
+
+__all__ = ["PROGRAM_FAILED", "Commands"]
+
+PROGRAM_FAILED = "This is a failure of petkit, not a mistake of yours. Please report it with the lines above."
+
+
+class Commands(TyperGroup):
+    """The group of all commands, which turns what they raise into exit codes."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was chosen."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a label in Chinese on an ASCII terminal is no reason to fail
+                stream.reconfigure(errors="backslashreplace")
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except UserError as error:
+            _end(2, f"Error: {error}")
+        except KeyboardInterrupt:
+            _end(130, "Interrupted. The same command goes on from what is finished.")
+        except BrokenPipeError:  # the reader has seen enough, as in `petkit predict ... | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in ("click", "typer"):
+                error.add_note(PROGRAM_FAILED)
+            raise
+        return result
+
+
+def _end(code: int, message: str) -> NoReturn:
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr)
+    raise typer.Exit(code) from None

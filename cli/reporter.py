@@ -1,0 +1,129 @@
+"""Progress on standard error: one line per unit of work. A moving bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from petkit.executors import Event
+
+__all__ = ["Reporter", "duration", "print_json", "spelled"]
+
+NARROW: Final = 72
+"""Terminals narrower than this see no bar."""
+
+INTERVAL: Final = 10.0
+"""Seconds between two plain lines about one unit."""
+
+
+def print_json(value: object) -> None:
+    """One JSON object on standard output."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(0.41), duration(12.3), duration(200), duration(7300)
+    ('0.4 s', '12 s', '3 min 20 s', '2 h 1 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def spelled(facts: Mapping[str, Any]) -> str:
+    """Facts such as the loss, numbers short; what is no number or word is left out.
+
+    >>> spelled({"loss": 0.41234, "rows": 1200, "device": "cpu", "parts": [1]})
+    'loss 0.412, rows 1200, device cpu'
+    """
+    shown = {name: value for name, value in facts.items() if isinstance(value, (int, float, str))}
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items())
+
+
+class Reporter:
+    """Takes the events of a run and shows them while its ``with`` block lasts.
+
+    Args:
+        quiet: show nothing; ``notices`` are gathered all the same.
+        console: default: standard error. clock: seconds, for tests.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.notices: list[str] = []
+        self._quiet, self._clock = quiet, clock
+        self._console = console or Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            *_columns(self._console), console=self._console, transient=True, disable=quiet or not self._console.is_terminal
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._facts: dict[str, str] = {}
+        self._told: dict[str, float] = {}
+
+    def __enter__(self) -> Reporter:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def notice(self, text: str) -> None:
+        """Something to know about the run."""
+        self.notices.append(text)
+        self.say(f"Note: {text}")
+
+    def say(self, text: str) -> None:
+        """A line of its own, if anything is shown."""
+        if not self._quiet:
+            self._console.print(Text(text), soft_wrap=True)
+
+    def event(self, event: Event) -> None:
+        """An event of an executor (``petkit.executors.OnEvent``)."""
+        match event.kind:
+            case "started":
+                self._tasks[event.unit] = self._bars.add_task(event.unit, total=None, facts="")
+                self._told[event.unit] = self._clock()
+            case "progress":
+                self._progress(event)
+            case "finished":
+                self._close(event.unit)
+                facts = self._facts.pop(event.unit, "")
+                self.say(f"{event.unit}: {duration(event.seconds or 0)}" + (f"  {facts}" if facts else ""))
+            case "skipped":
+                self.say(f"{event.unit}: done before")
+            case "rerun":
+                self.say(f"{event.unit}: again, since {event.reason}")
+
+    def _progress(self, event: Event) -> None:
+        self._facts[event.unit] = spelled(event.facts) or self._facts.get(event.unit, "")
+        if event.unit not in self._tasks:
+            self._tasks[event.unit] = self._bars.add_task(event.unit, total=None, facts="")
+        self._bars.update(self._tasks[event.unit], completed=event.done, total=event.total, facts=self._facts[event.unit])
+        now = self._clock()
+        if not self._console.is_terminal and now - self._told.setdefault(event.unit, now) >= INTERVAL:
+            self._told[event.unit] = now
+            of = f" of {event.total}" if event.total is not None else ""
+            self.say(f"{event.unit}: {event.done}{of}  {self._facts[event.unit]}".rstrip())
+
+    def _close(self, unit: str) -> None:
+        if unit in self._tasks:
+            self._bars.remove_task(self._tasks.pop(unit))
+        self._told.pop(unit, None)
+
+
+def _columns(console: Console) -> list[ProgressColumn]:
+    facts = TextColumn("{task.fields[facts]}", markup=False, table_column=None)
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn(), facts]
+    return columns if console.width < NARROW else [columns[0], BarColumn(bar_width=20), *columns[1:]]

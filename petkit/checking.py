@@ -1,0 +1,233 @@
+"""What a model sees of a task: every pattern filled in, the tokens of its label words, and all that is wrong, at once.
+
+A broken task file does not get here: ``load_task`` names its problems. These are the ones that only a tokenizer or real rows show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from petkit.encoded import Encoded
+from petkit.encoding import Encoder, Joining
+from petkit.errors import TaskError, UserError
+from petkit.headcheck import HeadReport, head_report
+from petkit.metrics import evaluate
+from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Task, Text
+from petkit.rows import UNLABELED, Rows
+from petkit.scoring import plan, score_rows
+
+__all__ = ["CheckReport", "ClozeView", "PatternCheck", "WordCheck", "check_task", "spread"]
+
+_HEAD_TEXTS = 200
+
+
+@dataclass(frozen=True)
+class WordCheck:
+    """A label word in the gap of a pattern: its token ids, and the tokens as the tokenizer spells them."""
+
+    label: str
+    word: str
+    ids: tuple[int, ...]
+    tokens: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClozeView:
+    """One row's cloze.
+
+    Attributes:
+        row: the row's id.
+        text: the cloze as a string, with ``mask`` for each slot and `` || `` between segments; nothing is shortened in it.
+        mask: the tokenizer's mask token.
+        tokens: how many the model gets, special tokens included. slots: where among them the masks stand.
+        dropped: tokens left out to fit.
+    """
+
+    row: str
+    text: str
+    mask: str
+    tokens: int
+    slots: tuple[int, ...]
+    dropped: int
+
+
+@dataclass(frozen=True)
+class PatternCheck:
+    """One pattern with its verbalizer.
+
+    Attributes:
+        pattern: its name. masks: slots of the longest word.
+        words: of all labels. clozes: of the first rows.
+        shortened: how many rows lost tokens. dropped: how many tokens all rows lost together.
+        scores: ``accuracy`` and ``macro_f1`` of the untrained model on the labelled rows; None without any, or with problems.
+        problems: what is wrong; () if all is well.
+    """
+
+    pattern: str
+    masks: int
+    words: tuple[WordCheck, ...]
+    clozes: tuple[ClozeView, ...]
+    shortened: int
+    dropped: int
+    scores: dict[str, float] | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What ``check_task`` found. ``rows`` is 0 where none were given and a made-up one was shown; ``head`` is None then."""
+
+    task: Task
+    rows: int
+    labelled: int
+    patterns: tuple[PatternCheck, ...]
+    head: HeadReport | None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All problems, each with its pattern."""
+        return tuple(f"pattern {check.pattern!r}: {problem}" for check in self.patterns for problem in check.problems)
+
+
+def check_task(
+    task: Task,
+    tokenizer: Any,
+    *,
+    model: Any = None,
+    rows: Rows | None = None,
+    shown: int = 2,
+    max_length: int = 256,
+    joining: Joining = "string",
+    token_budget: int = 8192,
+    on_pattern: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Look at a task through a tokenizer, and through a model if one is given with rows.
+
+    Args:
+        tokenizer: a transformers tokenizer. model: the ``MaskedLM`` it belongs to; None leaves out head and accuracy.
+        rows: real rows, labelled or not; None shows a made-up one.
+        shown: clozes per pattern in the report. max_length: tokens per cloze, at most what tokenizer and model take.
+        on_pattern: told (done, all) after each pattern.
+
+    Raises ModelError for a tokenizer that cannot serve. Problems of patterns and words are in the report, not raised.
+    """
+    most = min(max_length, int(tokenizer.model_max_length), *([model.max_length] if model is not None else []))
+    encoder = Encoder(tokenizer, max_length=most, joining=joining)
+    real = rows if rows is not None and len(rows) else None
+    looked_at = real or Rows(("made up",), {name: (name.replace("_", " "),) for name in task.fields})
+    head = None
+    if model is not None and real is not None:
+        head = head_report(model, _texts(real)[:_HEAD_TEXTS], tokenizer=tokenizer)
+    checks = []
+    for done, pvp in enumerate(task.pvps, start=1):
+        checks.append(_check_pattern(_Look(encoder, tokenizer, model, looked_at, token_budget), pvp, shown))
+        if on_pattern is not None:
+            on_pattern(done, len(task.pvps))
+    labelled = sum(label != UNLABELED for label in looked_at.labels)
+    return CheckReport(task, len(real or ()), labelled, tuple(checks), head)
+
+
+def spread(rows: Rows, most: int) -> Rows:
+    """At most ``most`` rows, taken evenly over the whole, since files are often sorted by label.
+
+    >>> spread(Rows(ids=tuple("abcdef"), fields={"text": tuple("abcdef")}), 3).ids
+    ('a', 'c', 'e')
+    """
+    if len(rows) <= most:
+        return rows
+    return rows.select((np.arange(most) * len(rows) // most).tolist())
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a pattern is looked at with."""
+
+    encoder: Encoder
+    tokenizer: Any
+    model: Any
+    rows: Rows
+    token_budget: int
+
+
+def _texts(rows: Rows) -> list[str]:
+    columns = list(rows.fields.values())
+    return [text for i in range(len(rows)) for column in columns if (text := column[i]).strip()]
+
+
+def _check_pattern(look: _Look, pvp: PVP, shown: int) -> PatternCheck:
+    problems: list[str] = []
+    words: tuple[WordCheck, ...] = ()
+    encoded, scores = None, None
+    try:
+        words, problems = _words(look, pvp)
+        masks = max((len(word.ids) for word in words), default=1) or 1
+        filler = next((word.word for word in words if word.ids), pvp.verbalizer.words[0][0])
+        encoded = look.encoder.clozes(look.rows, pvp.pattern, masks=masks, filler=filler)
+        if not problems:
+            plan(look.encoder, pvp, look.rows)
+            scores = _scores(look, pvp)
+    except TaskError as error:
+        problems += [line for line in _lines(error, pvp) if line not in problems]
+    clozes = () if encoded is None else tuple(_view(look, pvp, encoded, i) for i in range(min(shown, len(encoded))))
+    dropped = np.zeros(0) if encoded is None else encoded.dropped
+    masks = max((len(word.ids) for word in words), default=1)
+    return PatternCheck(pvp.pattern.name, masks, words, clozes, int((dropped > 0).sum()), int(dropped.sum()), scores, tuple(problems))
+
+
+def _words(look: _Look, pvp: PVP) -> tuple[tuple[WordCheck, ...], list[str]]:
+    """The words in the gap of the first row, and what is wrong with them there and in the middle and last rows."""
+    pairs = [(label, word) for label, words in zip(pvp.verbalizer.labels, pvp.verbalizer.words, strict=True) for word in words]
+    size = len(look.rows)
+    texts = [look.rows.row(i) for i in sorted({0, size // 2, size - 1})]
+    gaps = [look.encoder.word_gap(pvp.pattern, [word for _, word in pairs], text) for text in texts]
+    found = tuple(
+        WordCheck(label, word, tuple(map(int, ids)), tuple(look.tokenizer.convert_ids_to_tokens([int(i) for i in ids])))
+        for (label, word), ids in zip(pairs, gaps[0].ids, strict=True)
+    )
+    problems = [problem for gap in gaps for problem in gap.problems] + _same(found)
+    return found, list(dict.fromkeys(problems))
+
+
+def _same(words: Sequence[WordCheck]) -> list[str]:
+    """Words of two labels that are the same tokens; those without any are reported as unknown already."""
+    first: dict[tuple[int, ...], WordCheck] = {}
+    for word in words:
+        first.setdefault(word.ids, word)
+    return [
+        f"{other.word!r} of {other.label!r} and {word.word!r} of {word.label!r} are the same to the tokenizer"
+        for word in words
+        if word.ids and (other := first[word.ids]).label != word.label
+    ]
+
+
+def _scores(look: _Look, pvp: PVP) -> dict[str, float] | None:
+    known = [i for i, label in enumerate(look.rows.labels) if label != UNLABELED]
+    if look.model is None or not known:
+        return None
+    rows = look.rows.select(known)
+    return evaluate(rows.labels, score_rows(look.model, look.encoder, rows, pvp, token_budget=look.token_budget))
+
+
+def _view(look: _Look, pvp: PVP, encoded: Encoded, index: int) -> ClozeView:
+    slots, mask = tuple(int(slot) for slot in encoded.slots[index]), str(look.tokenizer.mask_token)
+    text = _spelled(pvp, look.rows.row(index), mask * len(slots))
+    return ClozeView(look.rows.ids[index], text, mask, int(encoded.lengths[index]), slots, int(encoded.dropped[index]))
+
+
+def _spelled(pvp: PVP, row: dict[str, str], mask: str) -> str:
+    marks = {MASK: mask, SEGMENT_BREAK: " || "}
+    parts = pvp.pattern.parts(row)
+    return "".join(part.text if isinstance(part, Text) else part if isinstance(part, str) else marks[part] for part in parts)
+
+
+def _lines(error: UserError, pvp: PVP) -> list[str]:
+    """The problems of an error of one pattern, without the pattern's name, which every title begins with."""
+    head, *rest = str(error).splitlines()
+    head = head.removeprefix(f"pattern {pvp.pattern.name!r}").removeprefix(":").strip()
+    listed = [line.removeprefix("  - ") for line in rest]
+    title = head.rpartition(":")[0]
+    return [f"{title}: {line}" if title else line for line in listed] or [head]

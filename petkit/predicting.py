@@ -1,0 +1,249 @@
+"""Labels for new texts: by the final classifier of a run, or by the ensemble that taught it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification
+
+from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
+from petkit.classifier import predict_logits
+from petkit.compute import autocast_dtype, choose_device
+from petkit.encoding import Encoder
+from petkit.errors import DataError, ModelError, RunError
+from petkit.files import read_json_checked
+from petkit.losses import mix_scores, soft_labels
+from petkit.modelfiles import check_folder, check_model_type, open_pretrained
+from petkit.pvp import PVP, Task
+from petkit.rows import Rows
+from petkit.scoring import score_rows
+from petkit.settings import Settings, from_dict
+from petkit.taskspec import task_from_spec
+
+__all__ = ["Classifier", "Ensemble", "Member", "Predictor", "Texts", "rows_of"]
+
+Texts = Rows | Sequence[str] | Sequence[Sequence[str]] | Sequence[Mapping[str, str]]
+"""What can be classified: rows; strings, for a task of one field; tuples, in the order of the fields; dicts, by field."""
+
+_CARD: Final = "petkit.json"
+_SCHEMA: Final = 1
+_TOKENS: Final = 8192
+
+
+class Predictor(Protocol):
+    """What gives labels to texts."""
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    def predict_proba(self, texts: Texts) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The final classifier of a run; made by ``Classifier.load``.
+
+    Attributes:
+        task: gives fields, classifier inputs and labels; its patterns play no part here.
+        token_budget: tokens per forward pass, padding counted.
+    """
+
+    task: Task
+    model: Any
+    encoder: Encoder
+    token_budget: int = _TOKENS
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto") -> Classifier:
+        """Open a run folder, or the classifier folder in it (which may have been copied elsewhere).
+
+        Raises RunError for a run without a classifier, ModelError for any other folder and for damaged files.
+        """
+        folder = _classifier_folder(Path(path))
+        card = _read_card(folder / _CARD, ("task", "labels", "max_length"))
+        model = _open_classifier(str(folder), card["labels"]).to(choose_device(device))
+        return cls(_inputs_only(card), model, Encoder(load_tokenizer(str(folder)), max_length=card["max_length"]))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The C labels, in the order of the probabilities."""
+        return self.task.labels
+
+    def predict_proba(self, texts: Texts) -> NDArray[np.float32]:
+        """Probabilities (N, C) float32, softmax of the classifier's logits, in the order of ``texts``.
+
+        Raises DataError for texts that do not fit the task's fields.
+        """
+        rows = rows_of(texts, self.task.fields)
+        encoded = self.encoder.plain(rows, self.task)
+        logits = predict_logits(self.model, encoded, pad_id=self.encoder.pad_id, token_budget=self.token_budget)
+        return soft_labels(logits, temperature=1.0)
+
+    def predict(self, texts: Texts) -> list[str]:
+        """The most probable label of each text."""
+        return [self.labels[best] for best in self.predict_proba(texts).argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of an ensemble with its pattern and its weight."""
+
+    model: MaskedLM
+    encoder: Encoder
+    pvp: PVP
+    weight: float
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """The members of a run's last generation; made by ``Ensemble.load``. All of them are held in memory."""
+
+    task: Task
+    settings: Settings
+    members: tuple[Member, ...]
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Ensemble:
+        """Open the ensemble of a run folder.
+
+        Raises RunError for a run without one, ModelError for any other folder and for damaged files, TaskError if the task has
+        pattern functions and their file has changed.
+        """
+        root = Path(path)
+        if not (root / "ensemble.json").is_file():
+            raise _no_result(root, "ensemble", "methods pet, ipet and single make one, and --set keep_members=none does without")
+        card = _read_card(root / "ensemble.json", ("task", "settings", "members"))
+        task, settings, where = task_from_spec(card["task"]), from_dict(card["settings"]), choose_device(device)
+        members = [_open_member(root, entry, task, settings, where, trust_remote_code) for entry in card["members"]]
+        return cls(task, settings, tuple(members))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The C labels, in the order of the probabilities."""
+        return self.task.labels
+
+    def predict_proba(self, texts: Texts) -> NDArray[np.float32]:
+        """Probabilities (N, C) float32: softmax at temperature 1 of the members' label scores, mixed by weight."""
+        rows = rows_of(texts, self.task.fields)
+        scores = [self._scores(member, rows) for member in self.members]
+        return soft_labels(mix_scores(scores, [member.weight for member in self.members]), temperature=1.0)
+
+    def predict(self, texts: Texts) -> list[str]:
+        """The most probable label of each text."""
+        return [self.labels[best] for best in self.predict_proba(texts).argmax(axis=1)]
+
+    def _scores(self, member: Member, rows: Rows) -> NDArray[np.float32]:
+        return score_rows(
+            member.model,
+            member.encoder,
+            rows,
+            member.pvp,
+            token_budget=self.settings.token_budget,
+            decoding=self.settings.decoding,
+            autocast=autocast_dtype(self.settings.precision),
+        )
+
+
+def rows_of(texts: Texts, fields: Sequence[str]) -> Rows:
+    """Texts as rows with these fields; rows pass as they are.
+
+    Raises DataError, naming the fields, for a string where there are several, a tuple of another length, a field that is not there.
+
+    >>> rows_of([("a", "b")], ("premise", "hypothesis")).row(0)
+    {'premise': 'a', 'hypothesis': 'b'}
+    """
+    if isinstance(texts, Rows):
+        return texts
+    if isinstance(texts, str):
+        raise DataError("one string is given where a list of texts is needed; write [text]")
+    rows = [_row(text, fields, place) for place, text in enumerate(texts, start=1)]
+    return Rows(tuple(str(i) for i in range(len(rows))), {name: tuple(row[name] for row in rows) for name in fields})
+
+
+def _row(text: Any, fields: Sequence[str], place: int) -> Mapping[str, str]:
+    values = [text] if isinstance(text, str) else text
+    if not isinstance(values, Mapping) and len(values) == len(fields):
+        values = dict(zip(fields, values, strict=True))
+    if isinstance(values, Mapping) and all(isinstance(values.get(name), str) for name in fields):
+        return values
+    found = f"the keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else f"{len(values)} of them"
+    raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; it has {found}")
+
+
+def _classifier_folder(root: Path) -> Path:
+    for folder in (root, root / "classifier"):
+        if (folder / _CARD).is_file():
+            return folder
+    raise _no_result(root, "classifier", "method tfidf makes none")
+
+
+def _no_result(root: Path, what: str, legal: str) -> RunError | ModelError:
+    """Why there is no classifier or ensemble at a path."""
+    if not root.is_dir():
+        return RunError(f"{root}: no such folder; give the folder that petkit train wrote (--out)")
+    if (root / "report.json").is_file():
+        method = read_json_checked(root / "report.json").get("settings", {}).get("method", "unknown")
+        return RunError(f"{root} is a finished run without {what} (method {method}); {legal}")
+    if (root / "model").is_dir() and (root / "run.json").is_file():
+        return RunError(f"{root} is a pretraining run; train a classifier from it with petkit train TASK --model {root / 'model'}")
+    if (root / "run.json").is_file():
+        return RunError(
+            f"{root} is not finished: it has no {what} yet. petkit status {root} shows what is left; "
+            "run the petkit train command again to finish it"
+        )
+    return ModelError(f"{root} is neither a run nor a classifier of petkit (it has no run.json and no {_CARD})")
+
+
+def _read_card(path: Path, needed: Sequence[str]) -> dict[str, Any]:
+    card = read_json_checked(path)
+    if card.get("schema") != _SCHEMA:
+        raise ModelError(f"{path} has schema {card.get('schema')!r}, and this petkit reads {_SCHEMA}")
+    missing = [name for name in needed if name not in card]
+    if missing:
+        raise ModelError(f"{path} is damaged: no {', '.join(missing)}")
+    return card
+
+
+def _inputs_only(card: Mapping[str, Any]) -> Task:
+    """The task as far as a classifier needs it; its patterns, which may be functions of a file elsewhere, are left out."""
+    spec = card["task"]
+    return Task(
+        name=spec["name"],
+        fields=spec["fields"],
+        patterns="{mask}" + "".join(f" {{{name}}}" for name in spec["fields"]),
+        verbalizer={label: f"label{index}" for index, label in enumerate(card["labels"])},
+        label_column=spec["label_column"],
+        classifier_inputs=spec["classifier_inputs"],
+        language=spec["language"],
+    )
+
+
+def _open_classifier(path: str, labels: Sequence[str]) -> Any:
+    check_folder(path)
+    check_model_type(path, list(FAMILIES))
+    kind = read_json_checked(Path(path) / "config.json")["model_type"]
+    options = {"dtype": torch.float32, "use_safetensors": True, "attn_implementation": FAMILIES[kind].attention, "local_files_only": True}
+    model, found = open_pretrained(AutoModelForSequenceClassification, path, output_loading_info=True, **options)
+    if found["missing_keys"]:
+        raise ModelError(f"model {path!r} lacks weights of a classifier ({', '.join(sorted(found['missing_keys'])[:3])})")
+    named = [model.config.id2label[index] for index in sorted(model.config.id2label)]
+    if named != list(labels):
+        raise ModelError(f"model {path!r} has the labels {', '.join(named)}, but its {_CARD} says {', '.join(labels)}")
+    return model.eval()
+
+
+def _open_member(root: Path, entry: Mapping[str, Any], task: Task, settings: Settings, device: str, trust: bool) -> Member:
+    path = str(root / entry["path"])
+    model = load_masked_lm(path, trust_remote_code=trust, local_files_only=True).to(device)
+    tokenizer = load_tokenizer(path, trust_remote_code=trust, local_files_only=True)
+    encoder = Encoder(tokenizer, max_length=min(settings.max_length, model.max_length), joining=settings.joining)
+    return Member(model, encoder, task.pvps[entry["pattern"]], float(entry["weight"]))
