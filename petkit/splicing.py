@@ -83,6 +83,7 @@ class Pieces:
         self._kept = 0
         self._strings: dict[str, int] = {}
         self._gaps: dict[tuple[str, int, int, int], int] = {}
+        self._windows: dict[tuple[str, int, int, int], tuple[list[int], int]] = {}
         self._open_strings: list[tuple[int, str]] = []
         self._open_gaps: list[tuple[int, tuple[str, int, int, int]]] = []
         self.cuts: dict[str, Cut] = {}
@@ -169,26 +170,27 @@ class Pieces:
         return found, place
 
     def _window(self, found: list[int], window: str, start: int, filler: str, masks: int, place: int) -> int:
-        """Append the pieces of a string at a joint, cut at its outer safe boundaries (never inside the filler)."""
-        if not window:
-            return place
-        stop = start + len(filler) if start >= 0 else 0
+        """Append the pieces of a string at a joint; the gap's place, if it is in this string, else ``place``."""
+        key = (window, start, len(filler), masks)
+        pieces, gap = self._windows.get(key) or self._windows.setdefault(key, self._split(*key))
+        found += pieces
+        return place if start < 0 else len(found) - len(pieces) + gap
+
+    def _split(self, window: str, start: int, size: int, masks: int) -> tuple[list[int], int]:
+        """A string at a joint, cut at its outer safe boundaries (never inside the filler), and the gap's place among the pieces."""
+        self._kept += len(window)
+        stop = start + size if start >= 0 else 0
         low, high = 0, len(window)
         if self.plain.separable:
             first = _BOUNDARY.search(window, 0, start + 1 if start >= 0 else high)
             last = _LAST.match(window, max(0, stop - 1))
             low = first.start() if first else 0
             high = max(low, last.end() - 1) if last else high
-        if low:
-            found.append(self.string(window[:low]))
+        before = [self.string(window[:low])] if low else []
+        after = [self.string(window[high:])] if high < len(window) else []
         if start >= 0:
-            place = len(found)
-            found.append(self.gap(window[low:high], start - low, stop - low, masks))
-        elif low < high:
-            found.append(self.string(window[low:high]))
-        if high < len(window):
-            found.append(self.string(window[high:]))
-        return place
+            return [*before, self.gap(window[low:high], start - low, stop - low, masks), *after], len(before)
+        return [*before, *([self.string(window[low:high])] if low < high else []), *after], -1
 
     def cut(self, texts: Iterable[str]) -> None:
         """Cut each text into ``cuts``; new middles are tokenised at once."""

@@ -107,7 +107,7 @@ def _bytes(specials: list[str]) -> Tokenizer:
 def _bytelevel() -> Any:
     backend = _bytes(["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     state = _state(backend)
-    merges = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in state["merges"]]
+    merges: Any = [tuple(m.split(" ")) if isinstance(m, str) else tuple(m) for m in state["merges"]]
     return transformers.RobertaTokenizer(vocab=_ordered(backend), merges=merges, model_max_length=512)
 
 

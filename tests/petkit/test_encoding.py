@@ -270,7 +270,7 @@ def test_encoded_refuses_what_does_not_fit_together(change: dict[str, Any]) -> N
         "slots": np.zeros((2, 1), np.int32),
     }
     good |= {"second": np.array([2, 2], np.int32), "dropped": np.zeros(2, np.int32)}
-    assert len(Encoded(**good)) == 2  # type: ignore[arg-type]
+    assert len(Encoded(**good)) == 2
     with pytest.raises(ValueError):  # noqa: PT011
         Encoded(**(good | change))
 
