@@ -263,7 +263,7 @@ def test_select_takes_rows_in_order(chosen: list[int]) -> None:
     ],
 )
 def test_encoded_refuses_what_does_not_fit_together(change: dict[str, Any]) -> None:
-    good = {
+    good: dict[str, Any] = {
         "ids": np.zeros(4, np.int32),
         "types": np.zeros(4, np.uint8),
         "offsets": np.array([0, 2, 4]),
