@@ -170,7 +170,10 @@ class Pieces:
         return found, place
 
     def _window(self, found: list[int], window: str, start: int, filler: str, masks: int, place: int) -> int:
-        """Append the pieces of a string at a joint; the gap's place, if it is in this string, else ``place``."""
+        """Append the pieces of a string at a joint; the gap's place, if it is in this string, else ``place``.
+
+        Splits are remembered by spelling. That saves little (some 5 % of a further pattern's time on news texts).
+        """
         key = (window, start, len(filler), masks)
         pieces, gap = self._windows.get(key) or self._windows.setdefault(key, self._split(*key))
         found += pieces
