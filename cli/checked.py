@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from petkit.checking import CheckReport, ClozeView, PatternCheck, WordCheck
@@ -39,8 +38,9 @@ def show_check(report: CheckReport, model: str, console: Console | None = None) 
     for number, check in enumerate(report.patterns):
         console.print()
         console.print(Text(f"Pattern {number}: {check.pattern}", style="bold"))
-        for line in _pattern(check, report.rows, console.width):
-            console.print(Padding(Text(line), (0, 0, 0, 2)))
+        for line in _pattern(check, report.rows, room=max(40, console.width)):
+            for part in Text(line).wrap(console, console.width - 2):
+                console.print(Text("  ") + part)
     if not report.problems:
         console.print()
         console.print(Text("No problem found."))
@@ -80,9 +80,9 @@ def _head(report: CheckReport) -> str:
     return f"Masked-LM head: {report.head.status}; {report.head.detail}. {advice}."
 
 
-def _pattern(check: PatternCheck, rows: int, width: int) -> Iterator[str]:
+def _pattern(check: PatternCheck, rows: int, *, room: int) -> Iterator[str]:
     for view in check.clozes:
-        yield from _cloze(view, max(40, width))
+        yield from _cloze(view, room)
     yield "words: " + "; ".join(_words(check.words))
     if check.shortened:
         yield f"shortened: {check.shortened} of {rows} rows, by {check.dropped} tokens in all"
@@ -93,7 +93,9 @@ def _pattern(check: PatternCheck, rows: int, width: int) -> Iterator[str]:
 
 
 def _cloze(view: ClozeView, room: int) -> Iterator[str]:
-    yield f"{view.row}: {abridged(view.text, view.mask * len(view.slots), room)}"
+    masks = view.mask * len(view.slots)
+    gap = view.mask if len(view.slots) == 1 else f"{len(view.slots)}x{view.mask}"
+    yield f"{view.row}: {abridged(view.text, masks, room).replace(masks, gap, 1)}"
     slots = ", ".join(map(str, view.slots))
     yield f"{view.tokens} tokens, mask at {slots}" + (f"; {view.dropped} tokens dropped to fit" if view.dropped else "")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -124,6 +125,6 @@ class Reporter:
 
 
 def _columns(console: Console) -> list[ProgressColumn]:
-    facts = TextColumn("{task.fields[facts]}", markup=False, table_column=None)
+    facts = TextColumn("{task.fields[facts]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
     columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn(), facts]
     return columns if console.width < NARROW else [columns[0], BarColumn(bar_width=20), *columns[1:]]

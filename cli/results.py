@@ -27,9 +27,10 @@ class Line(NamedTuple):
 def show_results(report: Mapping[str, Any], *, path: Path, classifier: Path | None, console: Console | None = None) -> None:
     """Print the table, where the classifier and the report lie, and the next command."""
     console = console or Console(highlight=False)
-    console.print(results_table(report))
-    if not any(line.after or line.before for line in _lines(report["scores"])):
-        console.print(Text("Nothing is scored: no test rows were given (--test)."))
+    if any(line.after or line.before for line in _lines(report["scores"])):
+        console.print(results_table(report))
+    else:
+        console.print(Text("Nothing is scored: no labelled test rows were given (--test)."))
     if classifier is not None:
         console.print(Text(f"Classifier: {classifier}"), soft_wrap=True)
     console.print(Text(f"Report: {path / 'report.json'}"), soft_wrap=True)

@@ -1,0 +1,137 @@
+"""What `check_task` tells of patterns, words and rows, against the encoder's own answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from petkit.backbones import MaskedLM, load_masked_lm
+from petkit.checking import check_task, spread
+from petkit.encoding import Encoder
+from petkit.metrics import evaluate
+from petkit.pvp import MASK, Pattern, Task, Text
+from petkit.rows import UNLABELED, Rows
+from petkit.scoring import score_rows
+from tests.builders import sentences, tiny_masked_lm, tokenizer
+from tests.tiny_runs import TOPICS
+
+ROWS = Rows(tuple(f"r{i}" for i in range(12)), {"text": sentences()[:12]}, tuple(i % 3 if i else UNLABELED for i in range(12)))
+WORDS = tokenizer("wordpiece")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> MaskedLM:
+    return load_masked_lm(str(tiny_masked_lm("bert", tmp_path_factory.mktemp("model"))))
+
+
+def task(*patterns: Any, verbalizer: dict[str, Any] | None = None) -> Task:
+    return Task(name="t", fields=("text",), patterns=patterns, verbalizer=verbalizer or {"World": "World", "Sports": "Sports"})
+
+
+def test_clozes_show_the_rows_with_the_masks_where_the_model_gets_them() -> None:
+    report = check_task(TOPICS, WORDS, rows=ROWS, shown=3)
+    for check, pvp in zip(report.patterns, TOPICS.pvps, strict=True):
+        encoded = Encoder(WORDS).clozes(ROWS, pvp.pattern, filler="World")
+        assert [view.row for view in check.clozes] == ["r0", "r1", "r2"]
+        for index, view in enumerate(check.clozes):
+            ids = encoded.row(index)
+            assert (view.tokens, view.dropped) == (len(ids), 0)
+            assert [int(i) for i in np.flatnonzero(ids == WORDS.mask_token_id)] == list(view.slots)
+    assert report.patterns[0].clozes[0].text == f"[MASK]: {sentences()[0]}"
+    assert report.patterns[1].clozes[0].text == f"{sentences()[0]} ( [MASK] )"
+    assert (report.rows, report.labelled, report.head, report.problems) == (12, 11, None, ())
+
+
+def test_segments_and_several_masks_are_shown() -> None:
+    found = check_task(task("{text} || {mask}!", verbalizer={"a": "Sports", "b": "sports world"}), WORDS, rows=ROWS).patterns[0]
+    assert found.masks == len(found.clozes[0].slots) == 2
+    assert found.clozes[0].text == f"{sentences()[0]} || [MASK][MASK]!"
+
+
+def test_words_are_told_token_by_token() -> None:
+    verbalizer = {"World": "World", "Both": ("Sports", "sportsworld")}
+    words = check_task(task("{mask}: {text}", verbalizer=verbalizer), WORDS, rows=ROWS).patterns[0].words
+    assert [(word.label, word.word) for word in words] == [("World", "World"), ("Both", "Sports"), ("Both", "sportsworld")]
+    assert [word.tokens for word in words][:2] == [("world",), ("sports",)]
+    assert words[2].tokens == tuple(WORDS.tokenize("sportsworld"))
+    assert all(tuple(WORDS.convert_tokens_to_ids(list(word.tokens))) == word.ids for word in words)
+
+
+def test_without_rows_a_made_up_one_is_shown() -> None:
+    report = check_task(TOPICS, WORDS)
+    assert (report.rows, report.labelled) == (0, 0)
+    assert report.patterns[0].clozes[0].text == "[MASK]: text"
+    assert report.problems == ()
+
+
+def test_shortening_is_counted() -> None:
+    found = check_task(TOPICS, WORDS, rows=ROWS, max_length=16, shown=12).patterns[0]
+    lengths = [len(WORDS(f"{WORDS.mask_token}: {text}")["input_ids"]) for text in ROWS.fields["text"]]
+    lost = [max(0, length - 16) for length in lengths]
+    assert [view.dropped for view in found.clozes] == lost
+    assert (found.shortened, found.dropped) == (sum(n > 0 for n in lost), sum(lost))
+    assert all(view.tokens <= 16 for view in found.clozes)
+
+
+def test_every_problem_is_named_at_once() -> None:
+    def broken(row: dict[str, str]) -> list[Any]:
+        return [Text(row["text"])]
+
+    verbalizer = {"World": "World", "Sports": "sports", "Same": "Sports", "Chinese": "\u4e2d"}
+    report = check_task(
+        task("{mask}: {text}", "x " * 400 + "{text} {mask}", broken, verbalizer=verbalizer), WORDS, rows=ROWS, max_length=32
+    )
+    first, second, third = (check.problems for check in report.patterns)
+    assert first == (
+        "the word '\u4e2d' is unknown to the tokenizer; take another",
+        "'sports' of 'Sports' and 'Sports' of 'Same' are the same to the tokenizer",
+    )
+    assert any("does not fit into --max-length 32" in problem and "row 'r0'" in problem for problem in second)
+    assert len(third) == 1
+    assert "0 masks; it needs exactly one" in third[0]
+    assert len(report.problems) == len(first) + len(second) + len(third)
+    assert report.problems[0].startswith("pattern '{mask}: {text}': the word")
+
+
+def test_a_word_that_merges_with_its_neighbour_is_a_problem() -> None:
+    words = tokenizer("bytelevel")
+    report = check_task(task("{text} {mask}te", verbalizer={"a": "No", "b": "Yes"}), words, rows=ROWS)
+    assert any("'No' shares a token" in problem for problem in report.problems)
+    assert check_task(task("{text} {mask}"), words, rows=ROWS).problems == ()
+
+
+def test_accuracy_before_training_counts_labelled_rows_only(model: MaskedLM) -> None:
+    report = check_task(TOPICS, WORDS, model=model, rows=ROWS)
+    known = ROWS.select(range(1, 12))
+    for check, pvp in zip(report.patterns, TOPICS.pvps, strict=True):
+        assert check.scores == evaluate(known.labels, score_rows(model, Encoder(WORDS), known, pvp, token_budget=500))
+    assert report.head is not None
+    assert report.head.status == "untrained"
+
+
+def test_no_labels_no_accuracy(model: MaskedLM) -> None:
+    report = check_task(TOPICS, WORDS, model=model, rows=ROWS.with_labels(()))
+    assert [check.scores for check in report.patterns] == [None, None]
+    assert (report.labelled, report.head is None) == (0, False)
+
+
+def test_a_broken_pattern_does_not_hide_the_others(model: MaskedLM) -> None:
+    report = check_task(task(Pattern(lambda row: [MASK, MASK]), "{mask}: {text}"), WORDS, model=model, rows=ROWS.with_labels((0, 1) * 6))
+    assert [bool(check.problems) for check in report.patterns] == [True, False]
+    assert report.patterns[0].clozes == ()
+    assert report.patterns[1].scores is not None
+
+
+def test_progress_is_told(model: MaskedLM) -> None:
+    told: list[tuple[int, int]] = []
+    check_task(TOPICS, WORDS, rows=ROWS, on_pattern=lambda done, of: told.append((done, of)))
+    assert told == [(1, 2), (2, 2)]
+
+
+def test_rows_are_spread_over_sorted_files() -> None:
+    rows = Rows(tuple(map(str, range(100))), {"text": ("x",) * 100}, (0,) * 50 + (1,) * 50)
+    assert spread(rows, 10).labels == (0,) * 5 + (1,) * 5
+    assert spread(rows, 100) is rows
+    assert len(spread(rows, 99)) == 99 == len(set(spread(rows, 99).ids))

@@ -1,0 +1,160 @@
+"""Files to labelled files: order, columns, formats, and no more rows in memory than a chunk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from petkit import predictfiles
+from petkit.errors import DataError, SettingsError
+from petkit.predictfiles import predict_file, predict_records
+from petkit.predicting import Texts, rows_of
+from petkit.pvp import Task
+from tests.tiny_runs import PAIRS, TOPICS
+
+
+class Counting:
+    """Gives the label by the number in the text; remembers how many rows it saw at a time."""
+
+    def __init__(self, task: Task = TOPICS) -> None:
+        self.task, self.labels, self.sizes = task, task.labels, list[int]()
+        self.texts: list[dict[str, str]] = []
+
+    def predict_proba(self, texts: Texts) -> np.ndarray:
+        rows = rows_of(texts, self.task.fields)
+        self.sizes.append(len(rows))
+        self.texts += [rows.row(i) for i in range(len(rows))]
+        numbers = [len(rows.row(i)[self.task.fields[0]]) % len(self.labels) for i in range(len(rows))]
+        return np.eye(len(self.labels), dtype=np.float32)[numbers]
+
+
+def labelled(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in raw.decode().splitlines()]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.csv"
+    path.write_text("id,text,label\n" + "".join(f"{i},{'x' * (i + 1)},?\n" for i in range(25)))
+    return path
+
+
+def test_rows_keep_order_and_columns(table: Path) -> None:
+    out, predictor, told = io.BytesIO(), Counting(), list[int]()
+    done = predict_file(predictor, str(table), out, chunk=10, on_rows=told.append)
+    rows = labelled(out.getvalue())
+    assert [row["id"] for row in rows] == [str(i) for i in range(25)]
+    assert [row["label"] for row in rows] == [TOPICS.labels[(i + 1) % 3] for i in range(25)]
+    assert rows[0] == {
+        "id": "0",
+        "text": "x",
+        "input_label": "?",
+        "label": "Sports",
+        "score": 1.0,
+        "probabilities": {"World": 0.0, "Sports": 1.0, "Business": 0.0},
+    }
+    assert (predictor.sizes, told) == ([10, 10, 5], [10, 20, 25])
+    assert (done.rows, done.blank, done.labels) == (25, 0, {"World": 8, "Sports": 9, "Business": 8})
+
+
+def test_csv_by_the_ending_or_by_name(table: Path, tmp_path: Path) -> None:
+    predict_file(Counting(), str(table), tmp_path / "out.csv")
+    stream = io.BytesIO()
+    predict_file(Counting(), str(table), stream, format="csv")
+    assert (tmp_path / "out.csv").read_bytes() == stream.getvalue()
+    rows = list(csv.DictReader(io.StringIO(stream.getvalue().decode())))
+    assert rows[2] | {"text": ""} == {
+        **{"id": "2", "text": "", "input_label": "?", "label": "World", "score": "1.0"},
+        **{"p:World": "1.0", "p:Sports": "0.0", "p:Business": "0.0"},
+    }
+
+
+def test_a_chunk_is_written_before_the_next_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, seen = io.BytesIO(), list[int]()
+
+    def chunks(source: str, *, chunk: int, **options: Any) -> Iterator[list[dict[str, Any]]]:
+        for start in range(0, 5 * chunk, chunk):
+            seen.append(out.getvalue().count(b"\n"))
+            yield [{"text": f"row {start + i}"} for i in range(chunk)]
+
+    monkeypatch.setattr(predictfiles, "iter_records", chunks)
+    predictor = Counting()
+    assert predict_file(predictor, "any.csv", out, chunk=100).rows == 500
+    assert (seen, predictor.sizes) == ([0, 100, 200, 300, 400], [100] * 5)
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
+    def peak(rows: int) -> int:
+        class Discard(io.BytesIO):
+            def write(self, data: Any) -> int:
+                return len(data)
+
+        def chunks() -> Iterator[list[dict[str, Any]]]:
+            for start in range(0, rows, 50):
+                yield [{"text": f"{start + i} " + "x" * 500} for i in range(50)]
+
+        class Forgetful(Counting):
+            def predict_proba(self, texts: Texts) -> np.ndarray:
+                return np.full((len(texts), 3), 1 / 3, dtype=np.float32)
+
+        tracemalloc.start()
+        predict_records(Forgetful(), chunks(), Discard(), source="rows")
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)
+    assert peak(3000) < 2 * peak(200)
+
+
+def test_another_column_by_name(table: Path) -> None:
+    predictor = Counting()
+    predict_file(predictor, str(table), io.BytesIO(), columns={"text": "id"})
+    assert predictor.texts[3] == {"text": "3"}
+
+
+def test_a_missing_column_is_one_error_and_leaves_nothing(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as error:
+        predict_file(Counting(PAIRS), str(table), tmp_path / "out.jsonl")
+    message = str(error.value)
+    assert all(part in message for part in ("'premise'", "'hypothesis'", "'id', 'text', 'label'", "--column premise=", "rows.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_nothing_reaches_a_stream_before_the_first_chunk_is_sound(table: Path) -> None:
+    out = io.BytesIO()
+    with pytest.raises(DataError):
+        predict_file(Counting(PAIRS), str(table), out)
+    assert out.getvalue() == b""
+
+
+def test_an_unknown_field_is_named(table: Path) -> None:
+    with pytest.raises(SettingsError, match="--column txt=id"):
+        predict_file(Counting(), str(table), io.BytesIO(), columns={"txt": "id"})
+
+
+def test_rows_without_text_are_labelled_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows: list[dict[str, Any]] = [{"text": "a"}, {"text": " "}, {"text": None}, {"other": 1}, {"other": 2}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out, predictor = io.BytesIO(), Counting()
+    done = predict_file(predictor, str(path), out, chunk=2)
+    assert (done.rows, done.blank) == (5, 4)
+    assert predictor.texts == [{"text": "a"}, {"text": " "}, {"text": ""}, {"text": ""}, {"text": ""}]
+    assert [{key: row[key] for key in row if key in ("text", "other")} for row in labelled(out.getvalue())] == rows
+
+
+def test_a_broken_row_later_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a"}\n' * 3 + "{broken\n")
+    with pytest.raises(DataError, match="row 4"):
+        predict_file(Counting(), str(path), tmp_path / "out.jsonl", chunk=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]

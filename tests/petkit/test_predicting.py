@@ -1,0 +1,203 @@
+"""Classifiers and ensembles on new texts, against plain pipelines and against sums by hand."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import transformers
+from scipy.special import softmax
+
+from petkit.backbones import load_masked_lm, load_tokenizer
+from petkit.encoding import Encoder
+from petkit.errors import DataError, ModelError, RunError, UserError
+from petkit.predicting import Classifier, Ensemble, rows_of
+from petkit.pvp import Task
+from petkit.scoring import score_rows
+from tests.builders import sentences, tiny_masked_lm
+from tests.tiny_runs import PAIRS, TOPICS, tiny_classifier, tiny_ensemble, write
+
+TEXTS = [*sentences()[:12], "", "one", " ".join(sentences()[12:30])]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_classifier(tmp_path_factory.mktemp("classifier"))
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_ensemble(tmp_path_factory.mktemp("ensemble"))
+
+
+def by_pipeline(folder: Path, inputs: Any) -> np.ndarray:
+    pipe = transformers.pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
+    found = [pipe(one, truncation=True, max_length=64) for one in inputs]
+    labels = Classifier.load(folder, device="cpu").labels
+    rows = [one[0] if isinstance(one[0], list) else one for one in found]
+    scores = [{entry["label"]: entry["score"] for entry in row} for row in rows]
+    return np.array([[row[label] for label in labels] for row in scores])
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "albert", "deberta-v2", "electra", "modernbert"])
+def test_one_text_gives_what_a_plain_pipeline_gives(family: str, tmp_path: Path) -> None:
+    folder = tiny_classifier(tmp_path, family=family)
+    found = Classifier.load(folder, device="cpu").predict_proba(TEXTS)
+    assert (found.shape, found.dtype) == ((len(TEXTS), 3), np.float32)
+    assert np.ptp(found, axis=0).max() > 1e-3, "the texts must differ, or nothing is compared"
+    np.testing.assert_allclose(found, by_pipeline(folder, TEXTS), atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_pair_gives_what_a_plain_pipeline_gives(family: str, tmp_path: Path) -> None:
+    folder = tiny_classifier(tmp_path, PAIRS, family=family)
+    pairs = [(a, b or "two") for a, b in zip(TEXTS, reversed(TEXTS), strict=True)]  # plain tokenizers take a pair with "" for one text
+    found = Classifier.load(folder, device="cpu").predict_proba(pairs)
+    np.testing.assert_allclose(found, by_pipeline(folder, [{"text": a, "text_pair": b} for a, b in pairs]), atol=1e-5)
+
+
+def test_batches_change_nothing(folder: Path) -> None:
+    classifier = Classifier.load(folder, device="cpu")
+    alone = np.concatenate([classifier.predict_proba([text]) for text in TEXTS])
+    few = Classifier(classifier.task, classifier.model, classifier.encoder, token_budget=70)
+    np.testing.assert_allclose(classifier.predict_proba(TEXTS), alone, atol=1e-6)
+    np.testing.assert_allclose(few.predict_proba(TEXTS), alone, atol=1e-6)
+
+
+def test_labels_are_those_of_the_largest_probabilities(folder: Path) -> None:
+    classifier = Classifier.load(folder, device="cpu")
+    best = classifier.predict_proba(TEXTS).argmax(axis=1)
+    assert classifier.predict(TEXTS) == [("World", "Sports", "Business")[i] for i in best]
+    assert classifier.predict_proba([]).shape == (0, 3)
+
+
+def test_strings_tuples_dicts_and_rows_mean_the_same() -> None:
+    forms: list[Any] = [["a", "b"], [("a",), ("b",)], [{"text": "a", "other": "x"}, {"text": "b"}]]
+    assert {tuple(rows_of(form, ("text",)).fields["text"]) for form in forms} == {("a", "b")}
+    rows = rows_of(["a"], ("text",))
+    assert rows_of(rows, ("text",)) is rows
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("a", "list of texts"),
+        (["a"], "text 1 must give the fields premise, hypothesis as strings; it has 1 of them"),
+        ([("a", "b"), ("a", "b", "c")], "text 2 .* 3 of them"),
+        ([{"premise": "a", "text": "b"}], "the keys premise, text"),
+        ([("a", 3)], "as strings"),
+    ],
+)
+def test_texts_that_do_not_fit_are_named(texts: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        rows_of(texts, ("premise", "hypothesis"))
+
+
+def test_a_run_folder_means_its_classifier_wherever_that_lies(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "run" / "classifier")
+    write(tmp_path / "run" / "run.json", {})
+    found = Classifier.load(tmp_path / "run", device="cpu")
+    assert found.predict(["one"]) == Classifier.load(tmp_path / "run" / "classifier", device="cpu").predict(["one"])
+
+
+def test_pattern_functions_of_a_file_that_is_gone_do_not_matter(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    card = json.loads((copy / "petkit.json").read_text())
+    card["task"] |= {"origin": "gone.py", "file": "0" * 64, "pvps": [["ask", [["World", ["World"]]]]]}
+    write(copy / "petkit.json", card)
+    assert Classifier.load(copy, device="cpu").predict(["one"]) == Classifier.load(folder, device="cpu").predict(["one"])
+
+
+def unfinished(root: Path) -> None:
+    write(root / "run.json", {})
+
+
+def without_classifier(root: Path) -> None:
+    write(root / "run.json", {})
+    write(root / "report.json", {"settings": {"method": "tfidf"}})
+
+
+def pretraining(root: Path) -> None:
+    write(root / "run.json", {})
+    (root / "model").mkdir()
+
+
+def foreign(root: Path) -> None:
+    write(root / "other.json", {})
+
+
+@pytest.mark.parametrize("load", [Classifier.load, Ensemble.load])
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (unfinished, RunError, "is not finished.*petkit status"),
+        (without_classifier, RunError, "finished run without .*method tfidf"),
+        (pretraining, RunError, "is a pretraining run.*--model"),
+        (foreign, ModelError, "neither a run nor a classifier"),
+        (lambda root: None, RunError, "no such folder"),
+    ],
+)
+def test_folders_without_an_answer_say_why(load: Any, make: Any, kind: type[UserError], message: str, tmp_path: Path) -> None:
+    make(tmp_path / "run")
+    with pytest.raises(kind, match=message):
+        load(tmp_path / "run")
+
+
+def test_other_labels_than_the_card_says_are_refused(folder: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    card = json.loads((copy / "petkit.json").read_text())
+    write(copy / "petkit.json", card | {"labels": ["World", "Business", "Sports"]})
+    with pytest.raises(ModelError, match="has the labels World, Sports, Business"):
+        Classifier.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"), [({"schema": 2}, "schema 2"), ({"task": None}, "no task"), ({"max_length": None}, "no max_length")]
+)
+def test_damaged_cards_are_refused(folder: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    card = json.loads((copy / "petkit.json").read_text()) | change
+    write(copy / "petkit.json", {name: value for name, value in card.items() if value is not None})
+    with pytest.raises(ModelError, match=message):
+        Classifier.load(copy)
+
+
+def test_a_masked_lm_is_no_classifier(folder: Path, tmp_path: Path) -> None:
+    tiny_masked_lm("bert", tmp_path)
+    shutil.copy(folder / "petkit.json", tmp_path)
+    with pytest.raises(ModelError, match="lacks weights of a classifier"):
+        Classifier.load(tmp_path)
+
+
+def test_an_ensemble_mixes_scores_by_weight(ensemble: Path) -> None:
+    found = Ensemble.load(ensemble, device="cpu")
+    rows = rows_of(TEXTS, ("text",))
+    scores = []
+    for index in range(2):
+        path = str(ensemble / f"stages/g0-p{index}-s0/model")
+        encoder = Encoder(load_tokenizer(path), max_length=64)
+        scores.append(score_rows(load_masked_lm(path), encoder, rows, TOPICS.pvps[index], token_budget=1000))
+    expected = softmax(0.75 * scores[0] + 0.25 * scores[1], axis=1)
+    assert found.labels == TOPICS.labels
+    assert np.abs(scores[0] - scores[1]).max() > 0.01
+    np.testing.assert_allclose(found.predict_proba(TEXTS), expected, atol=1e-5)
+    assert found.predict(TEXTS) == [TOPICS.labels[i] for i in expected.argmax(axis=1)]
+
+
+def test_an_ensemble_says_which_file_its_pattern_functions_came_from(ensemble: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(ensemble, tmp_path / "copy"))
+    card = json.loads((copy / "ensemble.json").read_text())
+    card["task"] |= {"origin": str(tmp_path / "gone.py"), "file": "0" * 64}
+    write(copy / "ensemble.json", card)
+    with pytest.raises(UserError, match=r"gone\.py"):
+        Ensemble.load(copy)
+
+
+def test_a_task_of_three_fields_is_joined_for_the_classifier(tmp_path: Path) -> None:
+    task = Task(name="three", fields=("a", "b", "c"), patterns="{mask} {a} {b} {c}", verbalizer={"n": "bad", "p": "good"})
+    classifier = Classifier.load(tiny_classifier(tmp_path, task), device="cpu")
+    np.testing.assert_allclose(classifier.predict_proba([("x y", "z", "w")]), by_pipeline(tmp_path, ["x y z w"]), atol=1e-5)
