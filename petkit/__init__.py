@@ -1,1 +1,71 @@
-"""petkit: few-shot text classification by pattern-exploiting training."""
+"""petkit: few-shot text classification by pattern-exploiting training.
+
+from petkit import Classifier, Task, train
+
+task = Task(name="t", fields=("text",), patterns=("{text} It was {mask}.",), verbalizer={"neg": "bad", "pos": "good"})
+result = train(task, train="ten_labels.csv", unlabeled="raw.txt", test="test.csv", out="run")
+Classifier.load("run").predict(["Lovely place."])
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from petkit.errors import DataError, ModelError, PetkitError, RunError, SettingsError, TaskError, UserError
+    from petkit.loading import load_task, ready_made
+    from petkit.pipeline import RunResult
+    from petkit.pipeline import train_run as train
+    from petkit.predicting import Classifier, Ensemble
+    from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Pattern, Task, Text, Verbalizer
+    from petkit.rows import Rows
+    from petkit.settings import Settings
+
+_HOMES = {
+    "petkit.errors": ("DataError", "ModelError", "PetkitError", "RunError", "SettingsError", "TaskError", "UserError"),
+    "petkit.loading": ("load_task", "ready_made"),
+    "petkit.pipeline": ("RunResult",),
+    "petkit.predicting": ("Classifier", "Ensemble"),
+    "petkit.pvp": ("MASK", "PVP", "SEGMENT_BREAK", "Pattern", "Task", "Text", "Verbalizer"),
+    "petkit.rows": ("Rows",),
+    "petkit.settings": ("Settings",),
+}
+_NAMES = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"train": ("petkit.pipeline", "train_run")}
+
+__all__ = [
+    "MASK",
+    "PVP",
+    "SEGMENT_BREAK",
+    "Classifier",
+    "DataError",
+    "Ensemble",
+    "ModelError",
+    "Pattern",
+    "PetkitError",
+    "Rows",
+    "RunError",
+    "RunResult",
+    "Settings",
+    "SettingsError",
+    "Task",
+    "TaskError",
+    "Text",
+    "UserError",
+    "Verbalizer",
+    "load_task",
+    "ready_made",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, loaded when first asked for: ``import petkit`` alone loads neither torch nor transformers."""
+    if name not in _NAMES:
+        raise AttributeError(f"module 'petkit' has no attribute {name!r}")
+    home, attribute = _NAMES[name]
+    return getattr(importlib.import_module(home), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

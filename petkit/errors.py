@@ -6,7 +6,8 @@
         ├── TaskError        a task file, a pattern, a verbalizer
         ├── SettingsError    a flag or a setting
         ├── ModelError       a checkpoint or a tokenizer
-        └── RunError         a run folder: locked, made with other settings, damaged
+        └── RunError         a run folder: locked, made with other settings
+            └── petkit.files.DamagedFileError    a file of a run that is cut off or not what its name says
 
 Anything else that escapes is a failure of petkit's own and keeps its traceback (exit code 1).
 """

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax

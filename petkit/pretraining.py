@@ -23,7 +23,8 @@ from petkit.files import digest
 from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary, objective, stream
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import RunFolder
-from petkit.training import TrainSettings, autocast, seeded, train
+from petkit.sampling import epoch_batch
+from petkit.training import Schedule, TrainSettings, autocast, seeded, train
 from petkit.units import Unit, UnitContext
 from petkit.wordpiece import train_wordpiece
 
@@ -70,6 +71,7 @@ class PretrainSettings:
     max_positions: int = 256
     learning_rate: float = 1e-3
     warmup: float = 0.06
+    schedule: Schedule = "linear"
     weight_decay: float = 0.01
     dropout: float = 0.0
     held_out: float = 0.01
@@ -98,6 +100,7 @@ class PretrainSettings:
             steps=self.steps,
             learning_rate=self.learning_rate,
             warmup=self.warmup,
+            schedule=self.schedule,
             weight_decay=self.weight_decay,
             eps=1e-6,
             beta2=0.98,
@@ -120,24 +123,6 @@ def masked_lm_loss(model: MaskedLM, batch: Batch, masked: MaskedBatch) -> Tensor
     return functional.cross_entropy(model.vocab_logits(chosen), targets)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Packed rows (R, T) int32 of one length, and how many of them one update takes."""
-
-    ids: npt.NDArray[np.int32]
-    per_step: int
-
-    def at(self, seed: int, step: int) -> Int:
-        """(per_step, T) int64: the rows of an update; every row once per epoch, in an order drawn anew for each."""
-        size = len(self.ids)
-        places = np.arange(step * self.per_step, (step + 1) * self.per_step)
-        chosen = np.empty(self.per_step, dtype=np.int64)
-        for epoch in range(places[0] // size, places[-1] // size + 1):
-            inside = places // size == epoch
-            chosen[inside] = stream(seed, "rows", epoch=int(epoch)).permutation(size)[places[inside] % size]
-        return self.ids[chosen].astype(np.int64)
-
-
 def _batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device) -> Batch:
     tokens, mask = torch.from_numpy(ids).to(device), torch.from_numpy(valid.astype(np.int64)).to(device)
     return Batch(tokens, mask, torch.zeros_like(tokens), torch.zeros((len(ids), 0), dtype=torch.int64, device=device))
@@ -146,18 +131,16 @@ def _batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device) -> Batc
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``; writes a checkpoint to ``context.out``."""
     settings = PretrainSettings(**{**spec["settings"], "keep": tuple(spec["settings"].get("keep", ()))})
-    return pretrain(spec["sources"], settings, context=context, column=spec.get("column", "text"), half=spec.get("half", False))
+    documents = [document for source in spec["sources"] for document in read_documents(source, column=spec["column"])]
+    return pretrain(documents, settings, context=context, half=spec["half"])
 
 
-def pretrain(
-    sources: Sequence[str], settings: PretrainSettings, *, context: UnitContext, column: str = "text", half: bool = False
-) -> dict[str, Any]:
-    """Train on ``sources`` (see ``corpus.read_documents``); save model and tokenizer; return the figures.
+def pretrain(documents: list[list[str]], settings: PretrainSettings, *, context: UnitContext, half: bool = False) -> dict[str, Any]:
+    """Train on ``documents``, each a list of paragraphs; save model (in half precision if asked) and tokenizer; return the figures.
 
     Returns ``steps``, ``tokens`` seen, ``units``, ``parameters``, held-out ``loss`` (nats) and ``accuracy`` at masked positions,
     and ``loss_before`` where a checkpoint is adapted.
     """
-    documents = [document for source in sources for document in read_documents(source, column=column)]
     tokenizer, model = _start(documents, settings)
     if settings.init is None:
         tokenizer.save_pretrained(str(context.out))
@@ -227,10 +210,9 @@ class _Learner:
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
 
-    def rows(self, units: Int, length: int) -> _Rows:
+    def rows(self, units: Int, length: int) -> npt.NDArray[np.int32]:
         order = stream(self.settings.seed, "pretrain", "pack", length).permutation(units)
-        per_step = max(1, self.settings.rows * self.settings.length // length)
-        return _Rows(pack(self.units, order, length=length, **self.ids), per_step)
+        return pack(self.units, order, length=length, **self.ids)
 
     def train(self, units: Int, context: UnitContext) -> Any:
         settings = self.settings
@@ -238,9 +220,11 @@ class _Learner:
         long = self.rows(units, settings.long_length) if settings.long_length else short
         turn = settings.steps - round(settings.steps * settings.long_share)
 
-        def losses(step: int, micro: int) -> dict[str, Tensor]:
-            ids = (short if step < turn else long).at(settings.seed, step)
-            return {"loss": self.loss(ids, self.objective, stream(settings.seed, "pretrain", "mask", step=step))}
+        def losses(step: int, _micro: int) -> dict[str, Tensor]:
+            rows = short if step < turn else long
+            batch = max(1, settings.rows * settings.length // rows.shape[1])
+            chosen = epoch_batch(settings.seed, "pretrain", "rows", index=step, batch=batch, size=len(rows))
+            return {"loss": self.loss(rows[chosen].astype(np.int64), self.objective, stream(settings.seed, "pretrain", "mask", step=step))}
 
         def on_step(step: int, steps: int, means: Mapping[str, float] | None) -> None:
             context.progress(step, steps, **(means or {}))
@@ -280,7 +264,6 @@ class _Learner:
         return {"loss": total / count, "accuracy": right / count}
 
 
-
 def run_pretraining(
     sources: Sequence[str],
     settings: PretrainSettings,
@@ -296,9 +279,7 @@ def run_pretraining(
     """
     values = json.loads(json.dumps(asdict(settings)))
     spec = {"settings": values, "sources": list(sources), "column": column, "half": half, "seed": settings.seed}
-    inputs = {source: _source_digest(source) for source in sources} | (
-        {"init": checkpoint_digest(settings.init)} if settings.init else {}
-    )
+    inputs = {source: _source_digest(source) for source in sources} | ({"init": checkpoint_digest(settings.init)} if settings.init else {})
     unit = Unit("model", "petkit.pretraining:pretrain_unit", spec, files=inputs)
     with RunFolder.open(out, settings=spec, inputs=inputs, versions=library_versions()) as run:
         result = run_all([unit], run, on_event=on_event)["model"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from petkit.objectives.streams import seed_for
 
 __all__ = ["TrainSettings", "Trained", "autocast", "seeded", "train"]
 
+Schedule = Literal["linear", "constant", "trapezoid"]
 Losses = Mapping[str, Tensor]
 LossFunction = Callable[[int, int], Losses]
 """(step, micro-batch within the step) -> named scalar losses; the one called "loss" is differentiated."""
@@ -30,8 +31,10 @@ class TrainSettings:
 
     Attributes:
         steps: updates, exactly. accumulate: micro-batches per update, their gradients averaged.
-        learning_rate: peak rate of AdamW. warmup: share of the steps with a rising rate. weight_decay: not on biases and norms.
-        schedule: what follows the warm-up: "linear" to 0 or "constant". clip: gradient norm, None for off.
+        learning_rate: peak rate of AdamW. weight_decay: not on biases and norms. clip: gradient norm, None for off.
+        warmup: steps with a rising rate: a share of all steps below 1, a number of steps from 1 on.
+        schedule: what follows the warm-up: "linear" to 0; "constant"; or "trapezoid", constant and then linear to 0 over the last
+            fifth (Hägele et al. 2024, arXiv 2405.18392), so that the first four fifths do not depend on the number of steps.
         precision: "float32", or "bfloat16" autocast.
     """
 
@@ -42,7 +45,7 @@ class TrainSettings:
     eps: float = 1e-8
     beta2: float = 0.999
     warmup: float = 0.0
-    schedule: Literal["linear", "constant"] = "linear"
+    schedule: Schedule = "linear"
     clip: float | None = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
@@ -53,8 +56,8 @@ class TrainSettings:
             (0 < self.learning_rate < math.inf, f"learning_rate is {self.learning_rate}; a number above 0 is legal"),
             (0 <= self.weight_decay < math.inf, f"weight_decay is {self.weight_decay}; 0 or more is legal"),
             (self.eps > 0, f"eps is {self.eps}; a number above 0 is legal"),
-            (0 <= self.warmup < 1, f"warmup is {self.warmup}; a share from 0 to below 1 is legal"),
-            (self.schedule in ("linear", "constant"), f"schedule is {self.schedule!r}; legal are linear, constant"),
+            (0 <= self.warmup < math.inf, f"warmup is {self.warmup}; a share below 1 or a number of steps is legal"),
+            (self.schedule in get_args(Schedule), f"schedule is {self.schedule!r}; legal are {', '.join(get_args(Schedule))}"),
             (self.clip is None or self.clip > 0, f"clip is {self.clip}; a number above 0, or none, is legal"),
             (self.precision in ("float32", "bfloat16"), f"precision is {self.precision!r}; legal are float32, bfloat16"),
         )
@@ -62,12 +65,13 @@ class TrainSettings:
 
     def rate(self, step: int) -> float:
         """The share of the peak learning rate used by update ``step`` (0-based): warm-up, then the schedule."""
-        rising = max(1, round(self.steps * self.warmup)) if self.warmup else 0
+        rising = math.ceil(self.steps * self.warmup) if self.warmup < 1 else int(self.warmup)
         if step < rising:
             return (step + 1) / rising
         if self.schedule == "constant":
             return 1.0
-        return (self.steps - step) / max(1, self.steps - rising)
+        falling = self.steps - rising if self.schedule == "linear" else math.ceil(self.steps / 5)
+        return min(1.0, (self.steps - step) / max(1, falling))
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from typing import Any, Literal, Protocol
 from petkit import files
 from petkit.canonical import hash_json, plain
 from petkit.files import DamagedFileError
+from petkit.objectives.streams import seed_for
 
-__all__ = ["CODE_VERSION", "Progress", "StageRecord", "Unit", "UnitContext", "check_stage", "derive_seed", "perform", "unit_key"]
+__all__ = ["CODE_VERSION", "Progress", "StageRecord", "Unit", "UnitContext", "check_stage", "perform", "unit_key"]
 
 CODE_VERSION = 1
 """Part of every key. Raised when a stage computes something else from the same specification: finished units then run again."""
@@ -69,12 +70,14 @@ class UnitContext:
 
     Attributes:
         name: the unit's name.
+        root: the run folder.
         out: an empty folder for the outputs. It becomes the unit's folder when the function returns.
         work: a folder that survives a kill, for checkpoints; removed when the unit is done.
         progress: to be called now and then.
     """
 
     name: str
+    root: Path
     out: Path
     work: Path
     progress: Progress
@@ -91,7 +94,7 @@ class UnitContext:
         """A seed for one purpose, from ``spec["seed"]`` and ``names``. Units with one seed share it, whatever their names."""
         if self.seed is None:
             raise ValueError(f"unit {self.name} has no 'seed' in its specification")
-        return derive_seed(self.seed, *names)
+        return seed_for(self.seed, *names)
 
 
 @dataclass(frozen=True)
@@ -122,15 +125,6 @@ class StageRecord:
         if set(values) != {item.name for item in fields(StageRecord)} or not all(isinstance(value, dict) for value in dicts):
             raise DamagedFileError(f"{stage / RECORD} is damaged: it is not the record of a unit")
         return StageRecord(**values)
-
-
-def derive_seed(seed: int, *names: str | int) -> int:
-    """A seed of 63 bits from a run's seed and what it is for. Stateless: no call changes another.
-
-    >>> derive_seed(0, "dropout", 1) == derive_seed(0, "dropout", 1) != derive_seed(0, "dropout", 2)
-    True
-    """
-    return int(hash_json([seed, *names])[:16], 16) >> 1
 
 
 def unit_key(unit: Unit, needed: Mapping[str, str]) -> str:
@@ -191,7 +185,7 @@ def perform(unit: Unit, *, root: Path, key: str, progress: Progress) -> StageRec
     files.make_directory(root / "stages")
     with files.staged_directory(stage_folder(root, unit.name)) as out:
         needed = {name: stage_folder(root, name) for name in unit.needs}
-        context = UnitContext(unit.name, out, work, progress, unit.spec.get("seed"), needed)
+        context = UnitContext(unit.name, root, out, work, progress, unit.spec.get("seed"), needed)
         result = function(plain(unit.spec), context)
         record = _record(unit, key, out, result, seconds=time.monotonic() - started)
         files.write_json(out / RECORD, asdict(record))

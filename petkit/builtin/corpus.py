@@ -20,7 +20,7 @@ TEST, DEVELOPMENT = range(0, 12), range(12, 20)
 
 
 def split_of(doc: Docstring) -> str:
-    """"test", "development" or "train", by the hash of the object's qualified name alone."""
+    """ "test", "development" or "train", by the hash of the object's qualified name alone."""
     number = bucket(doc.name)
     return "test" if number in TEST else "development" if number in DEVELOPMENT else "train"
 

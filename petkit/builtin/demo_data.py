@@ -153,9 +153,7 @@ def _chosen(candidates: Iterable[_Candidate], part: str, most: int, seen: _Seen)
 
 def _rows(chosen: Iterable[_Candidate]) -> Rows:
     kept = list(chosen)
-    return Rows(
-        ids=tuple(c.name for c in kept), fields={"text": tuple(c.text for c in kept)}, labels=tuple(c.label for c in kept)
-    )
+    return Rows(ids=tuple(c.name for c in kept), fields={"text": tuple(c.text for c in kept)}, labels=tuple(c.label for c in kept))
 
 
 def _check_enough(parts: Mapping[Part, Rows]) -> None:

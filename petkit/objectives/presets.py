@@ -75,5 +75,3 @@ def objective(name: str, *, rate: float | None = None) -> MaskedLanguageModeling
     if not 0 < rate <= 1:
         raise SettingsError(f"mask rate {rate} is not legal; it lies above 0 and at most 1")
     return replace(PRESETS[name], rate=rate)
-
-

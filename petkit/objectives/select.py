@@ -33,10 +33,11 @@ def budgets(rows: TokenRows, *, rate: float, cap: int | None = None) -> IntArray
 
     The rule of BERT's reference implementation (Devlin et al. 2019, section 3.1, arXiv 1810.04805); n counts maskable positions.
     """
-    n = rows.maskable.sum(axis=1)
+    n: IntArray = rows.maskable.sum(axis=1, dtype=np.int64)
     wanted = np.maximum(1, np.floor(rate * n + 0.5).astype(np.int64)) if rate > 0 else np.zeros_like(n)
     wanted = np.minimum(wanted, n)
-    return wanted if cap is None else np.minimum(wanted, cap)
+    capped: IntArray = wanted if cap is None else np.minimum(wanted, cap)
+    return capped
 
 
 def select_independent(rows: TokenRows, rng: np.random.Generator, *, rate: float) -> BoolArray:

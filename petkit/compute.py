@@ -1,0 +1,53 @@
+"""The device and the threads that a stage computes with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from petkit.errors import SettingsError
+from petkit.settings import Settings
+
+__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision"]
+
+
+def choose_device(name: str = "auto") -> str:
+    """``auto`` -> the first GPU if there is one, Apple's if that is there, else the CPU.
+
+    Raises SettingsError on a device that is not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(
+            f"--device {name!r} cannot be used here ({str(error).splitlines()[0]}); legal are auto, cpu, cuda, cuda:N, mps"
+        ) from error
+    return name
+
+
+def default_precision(device: str) -> str:
+    """bfloat16 on a GPU that computes in it; float32 elsewhere (bf16 is several times slower on most CPUs)."""
+    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+
+
+def autocast_dtype(precision: str) -> torch.dtype | None:
+    """The dtype that ``scoring`` wants for a precision."""
+    return torch.bfloat16 if precision == "bfloat16" else None
+
+
+@contextmanager
+def computing(settings: Settings) -> Iterator[None]:
+    """The number of threads that the settings name, and deterministic kernels if they ask for them; as before afterwards."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(settings.threads)
+    if settings.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)

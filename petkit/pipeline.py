@@ -1,0 +1,309 @@
+"""The main job: from labelled rows, raw text and a task to a classifier and a report, in one run folder.
+
+rows -> [adapt] -> untrained patterns -> members -> ensemble -> (iPET: sets -> members -> ensemble)* -> classifier, baselines -> report
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from petkit.backbones import load_tokenizer
+from petkit.compute import choose_device, default_precision
+from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
+from petkit.ensemble import member_weights
+from petkit.errors import DataError, RunError, SettingsError
+from petkit.executors import Executor, OnEvent, run_all, silent
+from petkit.files import make_directory, read_json_checked, write_json
+from petkit.ipet import shortfalls
+from petkit.loading import load_task
+from petkit.modelfiles import resolve
+from petkit.objectives.streams import stream
+from petkit.plan import CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
+from petkit.provenance import checkpoint_digest, library_versions, publish
+from petkit.pvp import Task
+from petkit.report import write_report
+from petkit.rowfiles import load_rows, save_rows
+from petkit.rows import Rows
+from petkit.runs import RunFolder
+from petkit.settings import Settings, apply_changes, preset, preset_for
+from petkit.stages import ROWS
+from petkit.taskspec import task_spec
+from petkit.units import Unit, UnitContext
+
+__all__ = ["Data", "RunResult", "rows_unit", "train_run"]
+
+OnNotice = Callable[[str], None]
+
+
+def ignore(notice: str) -> None:
+    """Drop a notice."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The rows of a run, checked and separated, and what the report says of them."""
+
+    train: Rows
+    pool: Rows
+    test: Rows
+    facts: Mapping[str, Any]
+
+    def parts(self) -> dict[str, Rows]:
+        """By name."""
+        return {"train": self.train, "pool": self.pool, "test": self.test}
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run: its folder, its report as in report.json, and the classifier's folder (None with ``--method tfidf``)."""
+
+    path: Path
+    report: dict[str, Any]
+    classifier: Path | None
+
+
+def train_run(
+    task: Task | str,
+    *,
+    out: str | Path,
+    train: str | Sequence[str] | Rows | None = None,
+    unlabeled: str | Sequence[str] | Rows = (),
+    test: str | Rows | None = None,
+    model: str = "builtin",
+    preset_name: str = "auto",
+    changes: Mapping[str, Any] | None = None,
+    shots: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    id_column: str | None = None,
+    encoding: str | None = None,
+    drop_blank: bool = False,
+    keep_blank: bool = False,
+    quotes: bool = True,
+    allow_overlap: bool = False,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    executor: Executor | None = None,
+    on_event: OnEvent = silent,
+    on_notice: OnNotice = ignore,
+) -> RunResult:
+    """Train a classifier. The same call on an unfinished folder goes on where it was stopped.
+
+    Args:
+        task: a task, a ready-made task's name, or the path of a task file.
+        out: the run folder. train, unlabeled, test: sources (see ``petkit.data.read_rows``) or rows.
+        model: a checkpoint's folder, a name on the hub, or ``builtin``.
+        preset_name: ``auto`` (by the size of the model), or one of ``petkit.settings.PRESETS``. changes: settings by dotted name.
+        shots: labelled rows to draw per label, by the seed; None takes all.
+        columns, id_column, encoding, drop_blank, keep_blank, quotes: see ``petkit.data.read_rows``.
+        allow_overlap: labelled rows may equal test rows; stamped on the report.
+        on_event: told of the progress of units. on_notice: told, once each, what the user should know.
+
+    Raises UserError (see ``petkit.errors``) for every mistake of the user's.
+    """
+    task = load_task(task) if isinstance(task, str) else task
+    device = choose_device(device)
+    root = Path(out)
+    settings = _settings(root, model, preset_name, changes or {}, device)
+    _check_patterns(task, settings)
+    reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
+    if encoding is not None:
+        reading["encoding"] = encoding
+    data = read_data(task, settings, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
+    _check_data(task, data, settings)
+    load_tokenizer(model, trust_remote_code=trust_remote_code)
+    for notice in _notices(data, model, settings):
+        on_notice(notice)
+    common = {
+        "task": task_spec(task),
+        "model": model,
+        "device": device,
+        "settings": settings.as_dict(),
+        "seed": settings.seed,
+        "trust_remote_code": trust_remote_code,
+    }
+    inputs = {name: rows.fingerprint() for name, rows in data.parts().items()} | {"model": checkpoint_digest(model)}
+    with RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run:
+        for change in run.version_changes:
+            on_notice(f"version changed since the run began: {change}")
+        _deposit(run, data)
+        planner = Planner(task, settings, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
+        weights = _execute(run, planner, inputs, executor, on_event, on_notice)
+        classifier = _publish(run, planner, weights, common)
+        report = write_report(run, planner, weights, data.facts, inputs)
+    return RunResult(root, report, classifier)
+
+
+def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, Any], device: str) -> Settings:
+    """The resolved settings. What depends on the machine (threads, precision) is taken from the run's folder if there is one."""
+    base = preset(preset_for(parameters_of(model)) if preset_name == "auto" else preset_name)
+    machine: dict[str, Any] = {"threads": min(8, os.cpu_count() or 1), "precision": default_precision(device)}
+    if device != "cpu":
+        machine["token_budget"] = 65536
+    if (root / "run.json").is_file():
+        recorded = read_json_checked(root / "run.json").get("settings", {}).get("settings", {})
+        machine |= {name: recorded[name] for name in ("threads", "precision", "token_budget") if name in recorded}
+    return apply_changes(base, {**machine, **changes})
+
+
+def parameters_of(model: str) -> int:
+    """The number of parameters of a local checkpoint from its safetensors' headers; of one on the hub, 0 shots are guessed: large."""
+    from safetensors import safe_open
+
+    folder = Path(resolve(model))
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as tensors:
+            total += sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118 (not a dict)
+    return total or 100_000_000
+
+
+def _check_patterns(task: Task, settings: Settings) -> None:
+    bad = [p for p in settings.patterns if not 0 <= p < len(task.pvps)]
+    if bad:
+        raise SettingsError(f"patterns names {bad}; task {task.name!r} has the patterns 0 to {len(task.pvps) - 1}")
+
+
+def read_data(
+    task: Task,
+    settings: Settings,
+    train: str | Sequence[str] | Rows | None,
+    unlabeled: str | Sequence[str] | Rows,
+    test: str | Rows | None,
+    *,
+    shots: int | None,
+    allow_overlap: bool,
+    reading: Mapping[str, Any],
+) -> Data:
+    """Read, draw and separate the rows (contract: no test text among the others)."""
+    readings: list[Reading] = []
+    empty = Rows((), {name: () for name in task.fields})
+
+    def rows_of(source: Any, labels: str) -> Rows:
+        if isinstance(source, Rows):
+            return source
+        return read_rows(source, task, labels=labels, report=readings.append, **reading) if source else empty  # type: ignore[arg-type]
+
+    labeled, pool, tested = rows_of(train, "required"), rows_of(unlabeled, "ignored"), rows_of(test, "optional")
+    undrawn = len(labeled)
+    if shots is not None and len(labeled):
+        rng = stream(settings.seed, "shots")
+        labeled = labeled.select(draw_shots(labeled, shots=shots, n_labels=len(task.labels), rng=rng, names=task.labels))
+    separated = separate(labeled, pool, tested if len(tested) else None, allow_overlap=allow_overlap)
+    pool = separated.pool.with_labels(())
+    limit = settings.pool_limit * len(task.labels)
+    if len(pool) > limit:
+        pool = pool.select(sorted(stream(settings.seed, "pool").permutation(len(pool))[:limit].tolist()))
+    facts = {
+        "rows": {"train": len(labeled), "pool": len(pool), "test": len(tested), "train_before_draw": undrawn},
+        "removed_from_pool": separated.removed_from_pool,
+        "labeled_in_pool": separated.labelled_in_pool,
+        "overlap": list(separated.overlap),
+        "blank_dropped": sum(reading.blank_dropped for reading in readings),
+    }
+    return Data(labeled, pool, tested, facts)
+
+
+def _check_data(task: Task, data: Data, settings: Settings) -> None:
+    """What a method cannot do without."""
+    if len(data.train):
+        check_classes(data.train, task)
+    if settings.method in ("supervised", "tfidf") and not len(data.train):
+        raise DataError(f"--method {settings.method} learns from labelled rows only; give some with --train")
+    if settings.method not in ("supervised", "tfidf") and len(data.pool) < 2:
+        raise DataError(f"--method {settings.method} needs unlabelled rows (--unlabeled), and {len(data.pool)} are there")
+    if settings.adapt_steps and len(data.pool) < 20:
+        raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {len(data.pool)} are there")
+
+
+def _notices(data: Data, model: str, settings: Settings) -> list[str]:
+    notices = []
+    if model == "builtin":
+        notices.append(
+            "the builtin model is small; a larger checkpoint does better: --model with a folder, or a name on the hub such as "
+            "FacebookAI/roberta-base, answerdotai/ModernBERT-base or microsoft/mdeberta-v3-base (with --adapt)"
+        )
+    if data.facts["removed_from_pool"]:
+        notices.append(f"{data.facts['removed_from_pool']} unlabelled rows equal a test row and were left out")
+    if data.facts["labeled_in_pool"]:
+        notices.append(f"{data.facts['labeled_in_pool']} unlabelled rows equal a labelled row; they stay in the pool")
+    if data.facts["blank_dropped"]:
+        notices.append(f"{data.facts['blank_dropped']} rows with an empty or blank text were dropped (--drop-blank)")
+    if data.facts["overlap"]:
+        notices.append(f"{len(data.facts['overlap'])} labelled rows equal a test row (--allow-overlap); test scores are too good")
+    if not len(data.train) and settings.method not in ("zero-shot", "ipet"):
+        notices.append("no labelled rows: the untrained patterns label the pool (as with --method zero-shot)")
+    return notices
+
+
+def _deposit(run: RunFolder, data: Data) -> None:
+    """Leave the rows where ``rows_unit`` finds them."""
+    if run.done(ROWS):
+        return
+    folder = run.root / "incoming"
+    make_directory(folder)
+    for name, rows in data.parts().items():
+        save_rows(folder / f"{name}.parquet", rows)
+
+
+def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """Stage: the run's rows, checked against the fingerprints in ``spec["fingerprints"]``."""
+    incoming = context.root / "incoming"
+    counts = {}
+    for name, expected in spec["fingerprints"].items():
+        rows = load_rows(incoming / f"{name}.parquet")
+        if rows.fingerprint() != expected:
+            raise RunError(f"{incoming / name}.parquet is damaged; run the same command again")
+        save_rows(context.out / f"{name}.parquet", rows)
+        counts[name] = len(rows)
+    return {"rows": counts}
+
+
+def _execute(
+    run: RunFolder,
+    planner: Planner,
+    inputs: Mapping[str, str],
+    executor: Executor | None,
+    on_event: OnEvent,
+    on_notice: OnNotice,
+) -> list[list[float]]:
+    """Run all units; return the members' weights per generation."""
+    fingerprints = {name: inputs[name] for name in ("train", "pool", "test")}
+
+    def carry_out(units: list[Unit]) -> None:
+        run_all(units, run, executor=executor, on_event=on_event)
+
+    carry_out([Unit(ROWS, "petkit.pipeline:rows_unit", {"fingerprints": fingerprints}), *planner.prepare()])
+    weights: list[list[float]] = []
+    if planner.settings.method not in ("supervised", "tfidf"):
+        accuracies = {p: run.record(untrained(p))["weight"] for p in planner.patterns}
+        for generation in range(planner.last + 1):
+            of_members = member_weights([accuracies[p] for p in planner.pattern_of(generation)], planner.settings.weighting)
+            carry_out(planner.members(generation, weights[-1] if weights else of_members))
+            weights.append(of_members)
+            carry_out([planner.ensemble(generation, of_members)])
+            if generation:
+                for line in shortfalls(run.record(sets_name(generation))):
+                    on_notice(f"generation {generation}: {line}")
+    carry_out(planner.finish())
+    return weights
+
+
+def _publish(run: RunFolder, planner: Planner, weights: list[list[float]], common: Mapping[str, Any]) -> Path | None:
+    """``classifier/`` and ``ensemble.json`` under the names that users and ``petkit label`` know."""
+    stage = {"supervised": SUPERVISED, "tfidf": None}.get(planner.settings.method, CLASSIFIER)
+    if stage is None:
+        return None
+    publish(run.path(stage) / "model", run.root / "classifier")
+    if weights and planner.settings.keep_members == "last" and not (planner.last == 0 and planner.zero_shot):
+        members = [
+            {"path": f"stages/{name}/model", "pattern": pattern, "weight": weight}
+            for name, pattern, weight in zip(planner.names(planner.last), planner.pattern_of(planner.last), weights[-1], strict=True)
+        ]
+        write_json(run.root / "ensemble.json", {"schema": 1, "task": common["task"], "settings": common["settings"], "members": members})
+    return run.root / "classifier"

@@ -1,0 +1,137 @@
+"""Which units a training run consists of, in order: a plain function of the task, the settings and the number of labelled rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from petkit.ipet import generations
+from petkit.pvp import Task
+from petkit.settings import Settings
+from petkit.stages import ADAPT, ROWS
+from petkit.units import Unit
+
+__all__ = ["CLASSIFIER", "SUPERVISED", "TFIDF", "Planner"]
+
+CLASSIFIER, SUPERVISED, TFIDF = "classifier", "baseline-supervised", "baseline-tfidf"
+
+_UNTRAINED = "petkit.members:untrained_unit"
+_MEMBER = "petkit.members:member_unit"
+_ENSEMBLE = "petkit.ensemble:ensemble_unit"
+_SETS = "petkit.ipet:sets_unit"
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Makes the units of a run. ``common`` is what every unit's specification holds (see ``Stage.of``).
+
+    The run goes in phases, since weights are known only once the untrained patterns have been scored: ``prepare``, then for each
+    generation ``members`` and ``ensemble``, then ``finish``.
+    """
+
+    task: Task
+    settings: Settings
+    common: Mapping[str, Any]
+    labeled: int
+
+    @property
+    def patterns(self) -> list[int]:
+        """Indices of the patterns in use."""
+        chosen = list(self.settings.patterns) or list(range(len(self.task.pvps)))
+        return chosen[:1] if self.settings.method == "single" else chosen
+
+    @property
+    def last(self) -> int:
+        """The number of the last generation."""
+        if self.settings.method != "ipet":
+            return 0
+        ipet = self.settings.ipet
+        return ipet.generations or generations(self.labeled, scale=ipet.scale)
+
+    @property
+    def zero_shot(self) -> bool:
+        """Whether generation 0 is the untrained model."""
+        return self.settings.method == "zero-shot" or not self.labeled
+
+    def _base(self) -> tuple[str, ...]:
+        return (ROWS, ADAPT) if self.settings.adapt_steps else (ROWS,)
+
+    def _unit(self, name: str, function: str, needs: Sequence[str] = (), **spec: Any) -> Unit:
+        return Unit(name, function, {**self.common, **spec}, needs=(*self._base(), *needs))
+
+    def prepare(self) -> list[Unit]:
+        """Adapting the checkpoint, and every pattern before training."""
+        units = []
+        if self.settings.adapt_steps:
+            units.append(Unit(ADAPT, "petkit.adapting:adapt_unit", self.common, needs=(ROWS,)))
+        if self.settings.method in ("supervised", "tfidf"):
+            return units
+        return [*units, *(self._unit(untrained(p), _UNTRAINED, pattern=p, pool=self.zero_shot) for p in self.patterns)]
+
+    def names(self, generation: int) -> list[str]:
+        """The units whose scores make a generation's ensemble."""
+        if generation == 0 and self.zero_shot:
+            return [untrained(p) for p in self.patterns]
+        return [member(generation, p, r) for p in self.patterns for r in range(self.settings.repetitions)]
+
+    def pattern_of(self, generation: int) -> list[int]:
+        """The pattern of each of ``names(generation)``."""
+        once = generation == 0 and self.zero_shot
+        return [p for p in self.patterns for _ in range(1 if once else self.settings.repetitions)]
+
+    def members(self, generation: int, weights: Sequence[float]) -> list[Unit]:
+        """A generation's sets (from 1 on) and members. ``weights`` are those of the last generation's members."""
+        if generation == 0 and self.zero_shot:
+            return []
+        sets = [self._sets(generation, weights)] if generation else []
+        keep = generation == self.last and self.settings.keep_members == "last"
+        units = []
+        for index, name in enumerate(self.names(generation)):
+            source = [sets_name(generation), f"{name}.parquet"] if generation else None
+            pattern, repetition = self.pattern_of(generation)[index], index % self.settings.repetitions
+            spec = {"pattern": pattern, "repetition": repetition, "generation": generation, "set": source, "keep": keep}
+            units.append(self._unit(name, _MEMBER, [sets_name(generation)] if generation else [], **spec))
+        return [*sets, *units]
+
+    def _sets(self, generation: int, weights: Sequence[float]) -> Unit:
+        teachers = self.names(generation - 1)
+        spec = {"teachers": teachers, "weights": list(weights), "students": self.names(generation), "generation": generation}
+        return self._unit(sets_name(generation), _SETS, teachers, **spec)
+
+    def ensemble(self, generation: int, weights: Sequence[float]) -> Unit:
+        """The generation's members mixed."""
+        members = self.names(generation)
+        return self._unit(ensemble_name(generation), _ENSEMBLE, members, members=members, weights=list(weights))
+
+    def finish(self) -> list[Unit]:
+        """The final classifier and the baselines."""
+        method, units = self.settings.method, []
+        if method not in ("supervised", "tfidf"):
+            teacher = ensemble_name(self.last)
+            units.append(self._unit(CLASSIFIER, "petkit.distillation:distill_unit", [teacher], teacher=teacher))
+        if method == "supervised" or (self.settings.baselines and self.labeled and method != "tfidf"):
+            units.append(self._unit(SUPERVISED, "petkit.distillation:supervised_unit"))
+        if method == "tfidf" or (self.settings.baselines and self.labeled):
+            units.append(Unit(TFIDF, "petkit.baselines:tfidf_unit", self.common, needs=(ROWS,)))
+        return units
+
+
+def untrained(pattern: int) -> str:
+    """The unit of a pattern before training."""
+    return f"untrained-p{pattern}"
+
+
+def member(generation: int, pattern: int, repetition: int) -> str:
+    """The unit of a member."""
+    return f"g{generation}-p{pattern}-s{repetition}"
+
+
+def sets_name(generation: int) -> str:
+    """The unit that chooses the rows a generation learns from."""
+    return f"g{generation}-sets"
+
+
+def ensemble_name(generation: int) -> str:
+    """The unit of a generation's ensemble."""
+    return f"g{generation}-ensemble"
