@@ -12,6 +12,6 @@ def main() -> None:
     try:
         from petkit.cli.app import app
 
-        app()
+        app(prog_name="petkit")
     except KeyboardInterrupt:  # while modules are imported; later ones end in petkit.cli.exits
         sys.exit(130)

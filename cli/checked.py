@@ -32,18 +32,24 @@ def record(report: CheckReport, model: str) -> dict[str, Any]:
 def show_check(report: CheckReport, model: str, console: Console | None = None) -> None:
     """Print the report, pattern by pattern."""
     console = console or Console(highlight=False)
-    console.print(Text(_headline(report, model)))
+    _show(console, _headline(report, model))
     if report.head is not None:
-        console.print(Text(_head(report)))
+        _show(console, _head(report))
     for number, check in enumerate(report.patterns):
         console.print()
         console.print(Text(f"Pattern {number}: {check.pattern}", style="bold"))
         for line in _pattern(check, report.rows, room=max(40, console.width)):
-            for part in Text(line).wrap(console, console.width - 2):
-                console.print(Text("  ") + part)
+            _show(console, line, indent="  ")
     if not report.problems:
         console.print()
         console.print(Text("No problem found."))
+
+
+def _show(console: Console, line: str, indent: str = "") -> None:
+    """Print a line wrapped, every part of it indented."""
+    for part in Text(line).wrap(console, console.width - len(indent)):
+        part.rstrip()
+        console.print(Text(indent) + part)
 
 
 def abridged(text: str, mask: str, room: int) -> str:

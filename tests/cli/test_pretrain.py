@@ -1,0 +1,126 @@
+"""`petkit pretrain`: what its flags become, and one very small run of the real thing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from petkit import pretraining
+from petkit.backbones import load_masked_lm, load_tokenizer
+from petkit.cli.app import app
+from petkit.pretraining import PretrainSettings
+from tests.builders import docstrings, tiny_masked_lm
+
+runner = CliRunner()
+FIGURES = {"steps": 3, "loss": 6.54321, "accuracy": 0.125, "model": "run/model"}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    made: list[Any] = []
+
+    def run_pretraining(*arguments: Any, **options: Any) -> dict[str, Any]:
+        made.append((*arguments, options))
+        return FIGURES
+
+    monkeypatch.setattr(pretraining, "run_pretraining", run_pretraining)
+    return made
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "text.jsonl"
+    path.write_text("".join(json.dumps({"body": text}) + "\n" for text in docstrings()[:120]))
+    return path
+
+
+def petkit(*arguments: str | Path, code: int = 0) -> Result:
+    found = runner.invoke(app, [str(argument) for argument in arguments])
+    assert found.exit_code == code, found.output
+    return found
+
+
+def test_flags_reach_the_settings(calls: list[Any]) -> None:
+    petkit(
+        *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "mlm", "--size", "layers=3,hidden=192", "--vocab-size", "5000"),
+        *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
+        *("--rows", "8", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
+    )
+    ((sources, settings, out, options),) = calls
+    assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
+    assert settings == PretrainSettings(
+        steps=30,
+        layers=3,
+        hidden=192,
+        vocabulary=5000,
+        keep=("sports", "terrible", "zebra"),
+        mask_rate=0.3,
+        rows=8,
+        length=64,
+        long_length=300,
+        max_positions=300,
+        learning_rate=0.002,
+        seed=5,
+    )
+
+
+def test_builtin_words_are_the_label_words(calls: list[Any]) -> None:
+    petkit("pretrain", "a.txt", "--out", "run", "--keep-words", "builtin", "--keep-words", "zebra", "--device", "cpu")
+    keep = calls[0][1].keep
+    assert {"Sports", "terrible", "zebra"} <= set(keep)
+    assert len(set(keep)) == len(keep)
+
+
+@pytest.mark.parametrize(("size", "expected"), [("tiny", (2, 128)), ("base", (12, 768)), ("hidden=64, layers=1", (1, 64))])
+def test_sizes_by_name_and_number(calls: list[Any], size: str, expected: tuple[int, int]) -> None:
+    petkit("pretrain", "a.txt", "--out", "run", "--size", size, "--device", "cpu")
+    assert (calls[0][1].layers, calls[0][1].hidden) == expected
+
+
+def test_the_end_names_the_model_and_the_next_command(calls: list[Any]) -> None:
+    found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu").stdout
+    assert (
+        found
+        == "Held-out text: loss 6.54, accuracy 0.125 (masked tokens)\nModel: run/model\nNext: petkit train TASK --model run/model ...\n"
+    )
+    assert json.loads(petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu", "--json").stdout) == FIGURES
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--size", "huge"], "--size is 'huge'; legal are tiny, mini"),
+        (["--size", "layers=2"], "layers=N,hidden=N"),
+        (["--threads", "0"], "--threads is 0"),
+        (["--length", "3"], "length is 3"),
+        (["--device", "tpu7"], "--device 'tpu7'"),
+        (["--objective", "guess"], "guess"),
+        (["--steps", "0"], "steps"),
+        (["--learning-rate", "-1"], "learning_rate"),
+    ],
+)
+def test_wrong_orders_are_told(calls: list[Any], flags: list[str], message: str) -> None:
+    found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu", *flags, code=2)
+    assert message in found.stderr
+    assert (calls, found.stdout) == ([], "")
+
+
+@pytest.mark.slow
+def test_a_model_comes_out(corpus: Path, tmp_path: Path) -> None:
+    small = ("--size", "layers=1,hidden=32", "--vocab-size", "800", "--steps", "3", "--rows", "4", "--length", "32", "--device", "cpu")
+    found = petkit("pretrain", corpus, "--text-column", "body", "--out", tmp_path / "run", *small, "--json")
+    model = json.loads(found.stdout)["model"]
+    assert load_masked_lm(model).vocab_size == len(load_tokenizer(model))
+    assert found.stderr == ""
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_adapted(corpus: Path, tmp_path: Path) -> None:
+    start = tiny_masked_lm("bert", tmp_path / "start")
+    small = ("--steps", "3", "--rows", "4", "--length", "32", "--device", "cpu", "--init", start)
+    figures = json.loads(petkit("pretrain", corpus, "--text-column", "body", "--out", tmp_path / "run", *small, "--json").stdout)
+    assert figures["loss"] != figures["loss_before"]
