@@ -56,7 +56,7 @@ def abridged(text: str, mask: str, room: int) -> str:
     """A cloze on a few lines: its ends, and what stands around the mask.
 
     >>> abridged("a very long text about nothing at all [MASK] and more of it", "[MASK]", 24)
-    'a very long … at all [MASK] and more of it'
+    'a very long text…at all [MASK] and more of it'
     """
     left, found, right = text.replace("\n", " ").partition(mask)
     return _middle_out(left, room) + found + _middle_out(right, room)

@@ -23,6 +23,8 @@ __all__ = ["PROGRAM_FAILED", "Commands"]
 
 PROGRAM_FAILED = "This is a failure of petkit, not a mistake of yours. Please report it with the lines above."
 
+_RESUMING = ("train", "pretrain", "demo")
+
 
 class Commands(TyperGroup):
     """The group of all commands, which turns what they raise into exit codes."""
@@ -38,7 +40,8 @@ class Commands(TyperGroup):
         except UserError as error:
             _end(2, f"Error: {error}")
         except KeyboardInterrupt:
-            _end(130, "Interrupted. The same command goes on from what is finished.")
+            resumes = " The same command goes on from what is finished." if ctx.invoked_subcommand in _RESUMING else ""
+            _end(130, f"Interrupted.{resumes}")
         except BrokenPipeError:  # the reader has seen enough, as in `petkit predict ... | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None

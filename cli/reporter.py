@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
+from petkit.canonical import plain
+
 if TYPE_CHECKING:
     from petkit.executors import Event
 
@@ -26,8 +28,8 @@ INTERVAL: Final = 10.0
 
 
 def print_json(value: object) -> None:
-    """One JSON object on standard output."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    """One JSON object on standard output; NaN and the infinities, which JSON lacks, become null."""
+    print(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
 
 
 def duration(seconds: float) -> str:

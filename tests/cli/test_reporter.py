@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from petkit.cli.reporter import INTERVAL, Reporter, duration, spelled
+from petkit.cli.reporter import INTERVAL, Reporter, duration, print_json, spelled
 from petkit.executors import Event
 
 STORY = [
@@ -89,3 +90,8 @@ def test_quiet_shows_nothing_and_keeps_notices() -> None:
 def test_numbers_are_short() -> None:
     assert duration(59.7) == "1 min 0 s"
     assert spelled({"a": float("nan"), "b": True, "c": None}) == "a nan, b True"
+
+
+def test_json_is_what_every_parser_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"loss": float("nan"), "best": float("-inf"), "label": "\u4e2d", "out": Path("run")})
+    assert capsys.readouterr().out == '{"loss": null, "best": null, "label": "\u4e2d", "out": "run"}\n'
