@@ -13,8 +13,9 @@ import pytest
 from petkit import files, units
 from petkit.errors import RunError
 from petkit.executors import Event, InProcess, run_all
+from petkit.objectives.streams import seed_for
 from petkit.runs import RunFolder
-from petkit.units import Unit, UnitContext, derive_seed
+from petkit.units import Unit, UnitContext
 
 HERE = __name__
 CALLS: list[str] = []
@@ -174,9 +175,9 @@ def test_function_is_named_by_module() -> None:
 
 def test_seeds_depend_on_the_seed_and_the_names_only(tmp_path: Path) -> None:
     def context(name: str, seed: int) -> UnitContext:
-        return UnitContext(name, tmp_path, tmp_path, lambda done, total=None, **facts: None, seed, {})
+        return UnitContext(name, tmp_path, tmp_path, tmp_path, lambda done, total=None, **facts: None, seed, {})
 
-    assert context("a", 1).seed_for("dropout", 3) == context("b", 1).seed_for("dropout", 3) == derive_seed(1, "dropout", 3)
+    assert context("a", 1).seed_for("dropout", 3) == context("b", 1).seed_for("dropout", 3) == seed_for(1, "dropout", 3)
     seeds = {context("a", seed).seed_for(*names) for seed in (1, 2) for names in [(), ("x",), ("x", 1), ("x", "1"), ("x1",)]}
     assert len(seeds) == 10
     assert all(0 <= seed < 2**63 for seed in seeds)
