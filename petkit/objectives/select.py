@@ -60,7 +60,7 @@ def select_exact(rows: TokenRows, rng: np.random.Generator, *, rate: float, cap:
 def select_whole_words(rows: TokenRows, rng: np.random.Generator, *, rate: float, cap: int | None = None) -> BoolArray:
     """(B, T) bool: whole words in random order while they fit the budget; words that do not fit are skipped.
 
-    Differs from ``select_exact`` in its units. A row whose every word is over the budget gets its shortest drawn word.
+    Differs from ``select_exact`` in its units. A row whose every word is over the budget gets one of its shortest.
     """
     if rows.words is None:
         raise ValueError("whole-word selection needs word ids")
@@ -74,21 +74,22 @@ def select_whole_words(rows: TokenRows, rng: np.random.Generator, *, rate: float
 
 
 def _fill(sizes: IntArray, budget: IntArray, rng: np.random.Generator) -> BoolArray:
-    """(B, W) bool: units taken in random order while they fit. Loops over ranks, all rows at once."""
+    """(B, W) bool: units taken in random order while they fit.
+
+    Each round takes, in all rows at once, the units up to the first that does not fit, and drops all that no longer can: the largest
+    size left shrinks every time, so there are as many rounds as sizes, not as units.
+    """
     keys = np.where(sizes > 0, rng.random(sizes.shape), 2.0)
     order = np.argsort(keys, axis=1, kind="stable")
     in_order = np.take_along_axis(sizes, order, axis=1)
-    left, taken = budget.copy(), np.zeros(sizes.shape, dtype=bool)
-    for rank in range(sizes.shape[1]):
-        size = in_order[:, rank]
-        fits = (size > 0) & (size <= left)
-        taken[:, rank] = fits
-        left -= np.where(fits, size, 0)
-        if not left.any():
-            break
+    left, taken = budget[:, None].copy(), np.zeros(sizes.shape, dtype=bool)
+    while (fits := (in_order > 0) & (in_order <= left) & ~taken).any():
+        fits &= np.cumsum(in_order * fits, axis=1) <= left
+        taken |= fits
+        left -= (in_order * fits).sum(axis=1, keepdims=True)
+    empty = (budget > 0) & ~taken.any(axis=1)
+    smallest = np.where(in_order > 0, in_order, np.iinfo(np.int64).max).argmin(axis=1)
+    taken[empty, smallest[empty]] = True
     chosen = np.zeros(sizes.shape, dtype=bool)
     np.put_along_axis(chosen, order, taken, axis=1)
-    empty = (budget > 0) & ~chosen.any(axis=1)
-    smallest = np.where(sizes > 0, sizes, np.iinfo(np.int64).max).argmin(axis=1)
-    chosen[empty, smallest[empty]] = True
     return chosen
