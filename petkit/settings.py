@@ -5,14 +5,17 @@ Settings end at the stage boundary: stages hand plain parameters to the function
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from petkit.errors import SettingsError, raise_problems
+from petkit.objectives.presets import PRESETS as OBJECTIVES
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
 
@@ -111,21 +114,26 @@ class Settings:
         return asdict(self)
 
 
-def _problems(settings: Settings) -> list[str]:
+def _problems(settings: Any) -> list[str]:
+    """The rules that the values of a Settings break."""
     rules = [
         (settings.method in METHODS, f"method is {settings.method!r}; legal are {', '.join(METHODS)}"),
         (settings.repetitions >= 1, f"repetitions is {settings.repetitions}; at least 1 is legal"),
-        (settings.temperature > 0, f"temperature is {settings.temperature}; a number above 0 is legal"),
+        (0 < settings.temperature < math.inf, f"temperature is {settings.temperature}; a number above 0 is legal"),
         (settings.pool_limit >= 1, f"pool_limit is {settings.pool_limit}; at least 1 is legal"),
         (settings.max_length >= 8, f"max_length is {settings.max_length}; at least 8 is legal"),
         (settings.adapt_steps >= 0, f"adapt_steps is {settings.adapt_steps}; 0 or more is legal"),
-        (settings.adapt_learning_rate > 0, f"adapt_learning_rate is {settings.adapt_learning_rate}; a number above 0 is legal"),
+        (0 < settings.adapt_learning_rate < 1, f"adapt_learning_rate is {settings.adapt_learning_rate}; above 0 and below 1 is legal"),
         (settings.token_budget >= settings.max_length, f"token_budget is {settings.token_budget}; at least max_length is legal"),
         (settings.threads >= 1, f"threads is {settings.threads}; at least 1 is legal"),
         (0 <= settings.member.mlm_weight <= 1, f"member.mlm_weight is {settings.member.mlm_weight}; a share from 0 to 1 is legal"),
         (0 < settings.member.mask_rate <= 1, f"member.mask_rate is {settings.member.mask_rate}; above 0 and at most 1 is legal"),
         (settings.member.unlabeled_batch >= 0, f"member.unlabeled_batch is {settings.member.unlabeled_batch}; 0 or more is legal"),
-        (settings.ipet.scale > 1, f"ipet.scale is {settings.ipet.scale}; a number above 1 is legal"),
+        (1 < settings.ipet.scale < math.inf, f"ipet.scale is {settings.ipet.scale}; a number above 1 is legal"),
+        (
+            settings.member.objective in OBJECTIVES,
+            f"member.objective is {settings.member.objective!r}; legal are {', '.join(OBJECTIVES)}",
+        ),
         (0 < settings.ipet.share <= 1, f"ipet.share is {settings.ipet.share}; above 0 and at most 1 is legal"),
         (settings.ipet.most_likely >= 1, f"ipet.most_likely is {settings.ipet.most_likely}; at least 1 is legal"),
         (settings.ipet.generations is None or settings.ipet.generations >= 1, "ipet.generations: at least 1, or none for the paper's rule"),
@@ -137,20 +145,20 @@ def _problems(settings: Settings) -> list[str]:
             (0 < part.learning_rate < 1, f"{name}.learning_rate is {part.learning_rate}; above 0 and below 1 is legal"),
             (part.batch >= 1, f"{name}.batch is {part.batch}; at least 1 is legal"),
             (part.accumulate >= 1, f"{name}.accumulate is {part.accumulate}; at least 1 is legal"),
-            (part.weight_decay >= 0, f"{name}.weight_decay is {part.weight_decay}; 0 or more is legal"),
+            (0 <= part.weight_decay < math.inf, f"{name}.weight_decay is {part.weight_decay}; 0 or more is legal"),
             (0 <= part.warmup < 1, f"{name}.warmup is {part.warmup}; a share from 0 to below 1 is legal"),
             (part.clip is None or part.clip > 0, f"{name}.clip is {part.clip}; above 0, or none, is legal"),
         ]
     found = [problem for holds, problem in rules if not holds]
-    return found + _choice_problems(settings, "")
+    return found + _choice_problems(settings)
 
 
-def _choice_problems(values: Any, prefix: str) -> list[str]:
+def _choice_problems(settings: Any) -> list[str]:
     found = []
-    for name, hint in get_type_hints(type(values)).items():
-        value = getattr(values, name)
+    for name, hint in get_type_hints(Settings).items():
+        value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
-            found.append(f"{prefix}{name} is {value!r}; legal are {', '.join(map(str, get_args(hint)))}")
+            found.append(f"{name} is {value!r}; legal are {', '.join(map(str, get_args(hint)))}")
     return found
 
 
@@ -205,19 +213,19 @@ def read_toml(path: str) -> dict[str, Any]:
 def apply_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     """Settings with some values changed. Names may be dotted (``member.steps``); values may be strings as typed.
 
-    Raises SettingsError that names every unknown name and every value of the wrong type at once.
+    Raises SettingsError that names every unknown name, every value of the wrong type and every broken rule at once.
 
     >>> apply_changes(Settings(), {"member.steps": "20", "temperature": 1}).member.steps
     20
     """
     problems: list[str] = []
     flat = _flatten(changes)
-    result = _changed(settings, flat, "", problems)
-    problems += [f"{name} is no setting; legal are {', '.join(_names(Settings()))}" for name in flat if name not in _names(Settings())]
-    raise_problems(SettingsError, "settings", problems)
-    if isinstance(result, Exception):
-        raise result
-    return result  # type: ignore[no-any-return]
+    updates = _updates(settings, flat, "", problems)
+    unknown = [name for name in flat if name not in _names(settings)]
+    if unknown:
+        problems.append(f"no such setting: {', '.join(unknown)}; legal are {', '.join(_names(settings))}")
+    raise_problems(SettingsError, "settings", problems + _problems(SimpleNamespace(**updates)))
+    return replace(settings, **updates)
 
 
 def _flatten(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -235,23 +243,20 @@ def _names(values: Any, prefix: str = "") -> list[str]:
     return names
 
 
-def _changed(values: Any, flat: Mapping[str, Any], prefix: str, problems: list[str]) -> Any:
+def _updates(values: Any, flat: Mapping[str, Any], prefix: str, problems: list[str]) -> dict[str, Any]:
+    """Every field of ``values`` with its new value, or its old one where ``flat`` has none or a wrong one."""
     updates: dict[str, Any] = {}
     for name, hint in get_type_hints(type(values)).items():
         key, value = f"{prefix}{name}", getattr(values, name)
+        updates[name] = value
         if is_dataclass(value):
-            updates[name] = _changed(value, flat, f"{key}.", problems)
+            updates[name] = replace(value, **_updates(value, flat, f"{key}.", problems))  # type: ignore[type-var]
         elif key in flat:
             try:
                 updates[name] = _parsed(flat[key], hint)
             except ValueError as error:
                 problems.append(f"{key} is {flat[key]!r}; {error}")
-    try:
-        return replace(values, **updates)
-    except SettingsError as error:
-        if problems:
-            return error
-        raise
+    return updates
 
 
 def _parsed(value: Any, hint: Any) -> Any:
@@ -261,7 +266,8 @@ def _parsed(value: Any, hint: Any) -> Any:
             return None
         hint = next(kind for kind in get_args(hint) if kind is not type(None))
     if get_origin(hint) is tuple:
-        parts: Sequence[Any] = [p for p in value.split(",") if p.strip()] if isinstance(value, str) else value
+        parts: Any = [p for p in value.split(",") if p.strip()] if isinstance(value, str) else value
+        parts = parts if isinstance(parts, Sequence) else [parts]
         return tuple(_number(part, int) for part in parts)
     if hint is bool:
         return _boolean(value)
@@ -287,7 +293,7 @@ def _number(value: Any, kind: type[int] | type[float]) -> int | float:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{wanted} is legal") from None
-    if kind is int and number != int(number):
+    if not math.isfinite(number) or (kind is int and number != int(number)):
         raise ValueError(f"{wanted} is legal")
     return kind(number)
 
