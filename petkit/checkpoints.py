@@ -20,7 +20,7 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
 
 
 def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Tensor]]:
-    """Restore a state in place; return its step and extra tensors, or (0, {}) if there is no file or it cannot be read whole.
+    """Restore a state in place; return its step and extra tensors, or (0, {}) if there is no file, it is damaged or another model's.
 
     A damaged checkpoint costs the steps since the start of its stage, never the run.
     """
@@ -29,7 +29,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     except DamagedFileError:
         return 0, {}
     parameters = dict(model.named_parameters())
-    if {name.removeprefix("model/") for name in tensors if name.startswith("model/")} != set(parameters):
+    shapes = {name.removeprefix("model/"): value.shape for name, value in tensors.items() if name.startswith("model/")}
+    if "step" not in tensors or shapes != {name: parameter.shape for name, parameter in parameters.items()}:
         return 0, {}
     with torch.no_grad():
         for name, parameter in parameters.items():

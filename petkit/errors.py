@@ -34,7 +34,9 @@ class PetkitError(Exception):
 
 
 class UserError(PetkitError):
-    """A mistake that the user can mend: what is wrong, where, and what is legal."""
+    """A mistake that the user can mend: what is wrong, where, and what is legal; one by one in ``problems`` if there are several."""
+
+    problems: tuple[str, ...] = ()
 
 
 class DataError(UserError):
@@ -74,7 +76,7 @@ def raise_problems(kind: type[UserError], title: str, problems: Sequence[str]) -
 
 
 def _raise(kind: type[UserError], title: str, problems: Sequence[str]) -> NoReturn:
-    if len(problems) == 1:
-        raise kind(f"{title}: {problems[0]}")
     lines = "\n".join(f"  - {problem}" for problem in problems)
-    raise kind(f"{title}: {len(problems)} problems\n{lines}")
+    error = kind(f"{title}: {problems[0]}" if len(problems) == 1 else f"{title}: {len(problems)} problems\n{lines}")
+    error.problems = tuple(problems)
+    raise error

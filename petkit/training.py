@@ -142,15 +142,16 @@ def train(
     first, extra = load_checkpoint(checkpoint, model, optimizer) if checkpoint else (0, {})
     meter.restore(extra, device)
     started = saved = time.monotonic()
+    optimizer.zero_grad(set_to_none=True)
     model.train()
     for step in range(first, settings.steps):
         with seeded(seed, stage, "dropout", step):
             _update(model, optimizer, losses, settings, step, device, meter)
+        if step + 1 == settings.steps - max(1, settings.steps // 10):
+            meter.start_tail()  # before the checkpoint, which holds the tail
         if checkpoint and time.monotonic() - saved > checkpoint_seconds and step + 1 < settings.steps:
             save_checkpoint(checkpoint, model, optimizer, step + 1, meter.state())
             saved = time.monotonic()
-        if step + 1 == settings.steps - settings.steps // 10:
-            meter.start_tail()
         if on_step is not None:
             on_step(step + 1, settings.steps, meter.read() if (step + 1) % log_every == 0 or step + 1 == settings.steps else None)
     model.eval()
