@@ -6,31 +6,32 @@ rows -> [adapt] -> untrained patterns -> members -> ensemble -> (iPET: sets -> m
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from petkit.backbones import load_tokenizer
 from petkit.compute import choose_device, default_precision
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
-from petkit.errors import DataError, RunError, SettingsError
+from petkit.errors import DataError, RunError, UserError
 from petkit.executors import Executor, OnEvent, run_all, silent
-from petkit.files import make_directory, read_json_checked, write_json
+from petkit.files import make_directory, remove, write_json
 from petkit.ipet import shortfalls
 from petkit.loading import load_task
 from petkit.modelfiles import resolve
 from petkit.objectives.streams import stream
 from petkit.plan import CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
+from petkit.prechecks import check_checkpoint, check_patterns, check_words
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
 from petkit.report import write_report
 from petkit.rowfiles import load_rows, save_rows
 from petkit.rows import Rows
-from petkit.runs import RunFolder
+from petkit.runs import MANIFEST, PLAN, RunFolder, read_status
 from petkit.settings import Settings, apply_changes, preset, preset_for
 from petkit.stages import ROWS
 from petkit.taskspec import task_spec
@@ -109,14 +110,16 @@ def train_run(
     task = load_task(task) if isinstance(task, str) else task
     device = choose_device(device)
     root = Path(out)
+    check_checkpoint(model, trust_remote_code=trust_remote_code)
     settings = _settings(root, model, preset_name, changes or {}, device)
-    _check_patterns(task, settings)
+    check_patterns(task, settings)
     reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     if encoding is not None:
         reading["encoding"] = encoding
     data = read_data(task, settings, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
     _check_data(task, data, settings)
-    load_tokenizer(model, trust_remote_code=trust_remote_code)
+    if settings.method not in ("supervised", "tfidf"):
+        check_words(task, settings, data.pool, model, trust_remote_code=trust_remote_code)
     for notice in _notices(data, model, settings):
         on_notice(notice)
     common = {
@@ -128,12 +131,11 @@ def train_run(
         "trust_remote_code": trust_remote_code,
     }
     inputs = {name: rows.fingerprint() for name, rows in data.parts().items()} | {"model": checkpoint_digest(model)}
-    with RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run:
+    with RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run, _withdrawn_if_refused(run):
         for change in run.version_changes:
             on_notice(f"version changed since the run began: {change}")
-        _deposit(run, data)
         planner = Planner(task, settings, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
-        weights = _execute(run, planner, inputs, executor, on_event, on_notice)
+        weights = _execute(run, planner, data, executor, on_event, on_notice)
         classifier = _publish(run, planner, weights, common)
         report = write_report(run, planner, weights, data.facts, inputs)
     return RunResult(root, report, classifier)
@@ -145,8 +147,8 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
     machine: dict[str, Any] = {"threads": min(8, os.cpu_count() or 1), "precision": default_precision(device)}
     if device != "cpu":
         machine["token_budget"] = 65536
-    if (root / "run.json").is_file():
-        recorded = read_json_checked(root / "run.json").get("settings", {}).get("settings", {})
+    if (root / MANIFEST).is_file():
+        recorded = read_status(root).manifest["settings"].get("settings", {})
         machine |= {name: recorded[name] for name in ("threads", "precision", "token_budget") if name in recorded}
     return apply_changes(base, {**machine, **changes})
 
@@ -161,12 +163,6 @@ def parameters_of(model: str) -> int:
         with safe_open(file, framework="pt") as tensors:
             total += sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118 (not a dict)
     return total or 100_000_000
-
-
-def _check_patterns(task: Task, settings: Settings) -> None:
-    bad = [p for p in settings.patterns if not 0 <= p < len(task.pvps)]
-    if bad:
-        raise SettingsError(f"patterns names {bad}; task {task.name!r} has the patterns 0 to {len(task.pvps) - 1}")
 
 
 def read_data(
@@ -241,19 +237,39 @@ def _notices(data: Data, model: str, settings: Settings) -> list[str]:
     return notices
 
 
-def _deposit(run: RunFolder, data: Data) -> None:
-    """Leave the rows where ``rows_unit`` finds them."""
-    if run.done(ROWS):
-        return
-    folder = run.root / "incoming"
-    make_directory(folder)
-    for name, rows in data.parts().items():
-        save_rows(folder / f"{name}.parquet", rows)
+@contextmanager
+def _withdrawn_if_refused(run: RunFolder) -> Iterator[None]:
+    """Take a run back that a mistake of the user's ends before anything was trained: the corrected command needs an empty folder."""
+    try:
+        yield
+    except UserError as error:
+        known = {path.name for path in (run.root / "stages").glob("*")}
+        if not isinstance(error, RunError) and all(name == ROWS or name.startswith("untrained-") for name in known):
+            for name in ("stages", "work", INCOMING, PLAN, MANIFEST):
+                remove(run.root / name)
+        raise
+
+
+INCOMING = "incoming"
+"""Where the rows lie until the unit ``rows`` has taken them."""
+
+
+def _take_rows(run: RunFolder, data: Data, carry_out: Callable[[list[Unit]], None]) -> None:
+    """Carry out the unit ``rows``."""
+    unit = Unit(ROWS, "petkit.pipeline:rows_unit", {"fingerprints": {name: rows.fingerprint() for name, rows in data.parts().items()}})
+    folder = run.root / INCOMING
+    if run.check(unit, run.key(unit))[0] != "done":
+        make_directory(folder)
+        for name, rows in data.parts().items():
+            save_rows(folder / f"{name}.parquet", rows)
+    carry_out([unit])
+    if folder.exists():
+        remove(folder)
 
 
 def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: the run's rows, checked against the fingerprints in ``spec["fingerprints"]``."""
-    incoming = context.root / "incoming"
+    incoming = context.root / INCOMING
     counts = {}
     for name, expected in spec["fingerprints"].items():
         rows = load_rows(incoming / f"{name}.parquet")
@@ -267,18 +283,18 @@ def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 def _execute(
     run: RunFolder,
     planner: Planner,
-    inputs: Mapping[str, str],
+    data: Data,
     executor: Executor | None,
     on_event: OnEvent,
     on_notice: OnNotice,
 ) -> list[list[float]]:
     """Run all units; return the members' weights per generation."""
-    fingerprints = {name: inputs[name] for name in ("train", "pool", "test")}
 
     def carry_out(units: list[Unit]) -> None:
         run_all(units, run, executor=executor, on_event=on_event)
 
-    carry_out([Unit(ROWS, "petkit.pipeline:rows_unit", {"fingerprints": fingerprints}), *planner.prepare()])
+    _take_rows(run, data, carry_out)
+    carry_out(planner.prepare())
     weights: list[list[float]] = []
     if planner.settings.method not in ("supervised", "tfidf"):
         accuracies = {p: run.record(untrained(p))["weight"] for p in planner.patterns}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from petkit.canonical import plain
 from petkit.files import write_json, write_text
 from petkit.plan import CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, sets_name, untrained
 from petkit.provenance import library_versions
@@ -22,7 +23,7 @@ def write_report(
     run: RunFolder, planner: Planner, weights: Sequence[Sequence[float]], facts: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, Any]:
     """Write ``report.json`` and ``report.md`` into the run folder; return the former."""
-    report = build_report(run, planner, weights, facts, inputs)
+    report: dict[str, Any] = plain(build_report(run, planner, weights, facts, inputs))
     write_json(run.root / "report.json", report)
     write_text(run.root / "report.md", markdown(report))
     return report
@@ -50,7 +51,7 @@ def build_report(
             "classifier": run.record(final)["test"],
             "baselines": {name: run.record(unit)["test"] if run.done(unit) else None for name, unit in _BASELINES.items()},
         },
-        "adaptation": run.record(ADAPT) if planner.settings.adapt_steps else None,
+        "adaptation": run.record(ADAPT) if planner.adapts else None,
         "temperature": run.record(final).get("temperature"),
         "settings": planner.settings.as_dict(),
         "versions": library_versions(),

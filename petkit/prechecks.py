@@ -1,0 +1,51 @@
+"""What is looked at before a run's folder is made, so that a mistake leaves nothing behind."""
+
+from __future__ import annotations
+
+from transformers import AutoConfig
+
+from petkit.backbones import FAMILIES, load_tokenizer
+from petkit.encoding import Encoder
+from petkit.errors import ModelError, SettingsError
+from petkit.modelfiles import check_folder, check_model_type, open_pretrained, refuse_model_type, resolve
+from petkit.pvp import Task
+from petkit.rows import Rows
+from petkit.scoring import plan
+from petkit.settings import Settings
+
+__all__ = ["check_checkpoint", "check_patterns", "check_words"]
+
+
+def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
+    """Raise ModelError for a checkpoint of the wrong kind, with pickle weights only, damaged, or with another model's tokenizer.
+
+    Reads its configuration, its tokenizer and the heads of its weights.
+    """
+    path, legal = resolve(model), list(FAMILIES)
+    check_folder(path)
+    check_model_type(path, legal)
+    config = open_pretrained(AutoConfig, path, trust_remote_code=trust_remote_code)
+    refuse_model_type(path, config.model_type, legal)
+    tokens = len(load_tokenizer(model, trust_remote_code=trust_remote_code))
+    if tokens > config.vocab_size:
+        raise ModelError(
+            f"model {model!r}: its tokenizer has {tokens} tokens and its weights {config.vocab_size}; they do not belong together"
+        )
+
+
+def check_patterns(task: Task, settings: Settings) -> None:
+    """Raise SettingsError if the settings name a pattern that the task has not, or one twice."""
+    bad = [p for p in settings.patterns if not 0 <= p < len(task.pvps)]
+    if bad:
+        raise SettingsError(f"patterns names {bad}; task {task.name!r} has the patterns 0 to {len(task.pvps) - 1}")
+    if len(set(settings.patterns)) < len(settings.patterns):
+        raise SettingsError(f"patterns names {list(settings.patterns)}; each pattern can be named once")
+
+
+def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool) -> None:
+    """Raise TaskError for label words that the tokenizer does not know or cannot tell apart, and for patterns that fail on a row."""
+    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+    encoder = Encoder(tokenizer, max_length=settings.max_length, joining=settings.joining)
+    chosen = list(settings.patterns) or list(range(len(task.pvps)))
+    for index in chosen[:1] if settings.method == "single" else chosen:
+        plan(encoder, task.pvps[index], rows)
