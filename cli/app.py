@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from petkit.cli.check import check
+from petkit.cli.demo import demo
 from petkit.cli.exits import Commands
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
@@ -26,6 +27,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
+app.command()(demo)
 app.command(cls=AdaptCommand)(train)
 app.command()(predict)
 app.command()(label)

@@ -24,8 +24,10 @@ class Line(NamedTuple):
     after: Score
 
 
-def show_results(report: Mapping[str, Any], *, path: Path, classifier: Path | None, console: Console | None = None) -> None:
-    """Print the table, where the classifier and the report lie, and the next command."""
+def show_results(
+    report: Mapping[str, Any], *, path: Path, classifier: Path | None, console: Console | None = None, next_step: bool = True
+) -> None:
+    """Print the table, where the classifier and the report lie, and (``next_step``) the next command."""
     console = console or Console(highlight=False)
     if any(line.after or line.before for line in _lines(report["scores"])):
         console.print(results_table(report))
@@ -33,8 +35,8 @@ def show_results(report: Mapping[str, Any], *, path: Path, classifier: Path | No
         console.print(Text("Nothing is scored: no labelled test rows were given (--test)."))
     if classifier is not None:
         console.print(Text(f"Classifier: {classifier}"), soft_wrap=True)
-    console.print(Text(f"Report: {path / 'report.json'}"), soft_wrap=True)
-    if classifier is not None:
+    console.print(Text(f"Report: {path / 'report.md'}, and for programs {path / 'report.json'}"), soft_wrap=True)
+    if classifier is not None and next_step:
         console.print(Text(f"Next: petkit predict {path} FILE"), soft_wrap=True)
 
 

@@ -1,0 +1,52 @@
+"""``petkit demo``: what it prints, and what it hands to the library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from petkit.cli.app import app
+from petkit.pipeline import RunResult
+
+SCORE = {"accuracy": 0.5, "macro_f1": 0.4}
+REPORT: dict[str, Any] = {
+    "task": "demo",
+    "scores": {
+        "members": [],
+        "ensemble": SCORE,
+        "generations": [{"generation": 0, "ensemble": SCORE}, {"generation": 1, "ensemble": SCORE}],
+        "classifier": SCORE,
+        "baselines": {"supervised": SCORE, "tfidf": SCORE},
+    },
+}
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    calls: list[dict[str, Any]] = []
+
+    def run_demo(out: Path, **options: Any) -> RunResult:
+        calls.append({"out": out, **options})
+        return RunResult(out, REPORT, out / "classifier")
+
+    monkeypatch.setattr("petkit.builtin.demo.run_demo", run_demo)
+    return calls
+
+
+def test_it_ends_with_the_places_and_with_ones_own_data(asked: list[dict[str, Any]]) -> None:
+    found = CliRunner().invoke(app, ["demo", "--out", "there", "--seed", "3"])
+    assert found.exit_code == 0
+    assert (asked[0]["out"], asked[0]["seed"]) == (Path("there"), 3)
+    for line in ("Classifier: there/classifier", "Report: there/report.md", "petkit predict there --text", "petkit train task.py --train"):
+        assert line in found.stdout
+    assert "ensemble, generation 1" in found.stdout
+
+
+def test_json_is_one_object(asked: list[dict[str, Any]]) -> None:
+    found = CliRunner().invoke(app, ["demo", "--json"])
+    assert json.loads(found.stdout)["path"] == "demo-run"
+    assert asked
