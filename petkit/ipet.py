@@ -51,16 +51,17 @@ def quotas(counts: Sequence[int], generation: int, *, scale: float = 5.0) -> lis
     total = sum(counts)
     size = start_size(total, scale) * scale**generation - total
     shares = [count / total for count in counts] if total else [1 / len(counts)] * len(counts)
-    exact = [share * round(size) for share in shares]
+    wanted = math.floor(size + 0.5)
+    exact = [share * wanted for share in shares]
     floors = [math.floor(value) for value in exact]
     order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
-    for i in order[: round(size) - sum(floors)]:
+    for i in order[: wanted - sum(floors)]:
         floors[i] += 1
     return floors
 
 
 def draw_teachers(members: int, student: int, *, share: float, rng: np.random.Generator) -> list[int]:
-    """A random share (rounded, at least one) of the *other* members; a lone member teaches itself.
+    """A random share (rounded half up, at least one) of the members other than ``student``; a lone member teaches itself.
 
     >>> draw_teachers(1, 0, share=0.25, rng=np.random.default_rng(0))
     [0]
@@ -121,8 +122,9 @@ def _draw(
 def sets_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: for every member of the next generation a file ``NAME.parquet`` of pool rows with the labels chosen for it.
 
-    ``spec``: ``teachers`` (units of the last generation), ``weights``, ``students`` (names of the next one, in the same order),
-    ``generation`` (of the students). Record: ``quota``, ``short`` (student -> label -> rows missing), ``rows`` per student.
+    ``spec``: ``teachers`` (units of the last generation), ``weights``, ``students`` (names of the next one), ``own`` (for each
+    student its place among the teachers), ``generation`` (of the students).
+    Record: ``quota``, ``short`` (student -> label -> rows missing), ``rows`` per student.
     """
     stage = Stage.of(spec, context)
     pool, labels = stage.rows("pool"), stage.task.labels
@@ -133,7 +135,7 @@ def sets_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     record: dict[str, Any] = {"quota": dict(zip(labels, quota, strict=True)), "short": {}, "rows": {}}
     for student, name in enumerate(spec["students"]):
         rng = stream(spec["seed"], "ipet", spec["generation"], name)
-        teachers = draw_teachers(len(scores), student, share=stage.settings.ipet.share, rng=rng)
+        teachers = draw_teachers(len(scores), spec["own"][student], share=stage.settings.ipet.share, rng=rng)
         mixed = mix_scores([scores[t] for t in teachers], [spec["weights"][t] for t in teachers])
         chosen = choose_rows(mixed, quota, rng=rng, most_likely=stage.settings.ipet.most_likely if zero_shot else None)
         save_rows(context.out / f"{name}.parquet", _as_rows(pool, chosen))

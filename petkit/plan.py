@@ -54,8 +54,13 @@ class Planner:
         """Whether generation 0 is the untrained model."""
         return self.settings.method == "zero-shot" or not self.labeled
 
+    @property
+    def adapts(self) -> bool:
+        """Whether the checkpoint is adapted to the pool; TF-IDF alone has no checkpoint."""
+        return self.settings.adapt_steps > 0 and self.settings.method != "tfidf"
+
     def _base(self) -> tuple[str, ...]:
-        return (ROWS, ADAPT) if self.settings.adapt_steps else (ROWS,)
+        return (ROWS, ADAPT) if self.adapts else (ROWS,)
 
     def _unit(self, name: str, function: str, needs: Sequence[str] = (), **spec: Any) -> Unit:
         return Unit(name, function, {**self.common, **spec}, needs=(*self._base(), *needs))
@@ -63,7 +68,7 @@ class Planner:
     def prepare(self) -> list[Unit]:
         """Adapting the checkpoint, and every pattern before training."""
         units = []
-        if self.settings.adapt_steps:
+        if self.adapts:
             units.append(Unit(ADAPT, "petkit.adapting:adapt_unit", self.common, needs=(ROWS,)))
         if self.settings.method in ("supervised", "tfidf"):
             return units
@@ -95,8 +100,11 @@ class Planner:
         return [*sets, *units]
 
     def _sets(self, generation: int, weights: Sequence[float]) -> Unit:
-        teachers = self.names(generation - 1)
-        spec = {"teachers": teachers, "weights": list(weights), "students": self.names(generation), "generation": generation}
+        teachers, students = self.names(generation - 1), self.names(generation)
+        own = list(range(len(students)))
+        if teachers[0] == untrained(self.patterns[0]):  # one teacher for all repetitions of a pattern
+            own = [self.patterns.index(pattern) for pattern in self.pattern_of(generation)]
+        spec = {"teachers": teachers, "weights": list(weights), "students": students, "own": own, "generation": generation}
         return self._unit(sets_name(generation), _SETS, teachers, **spec)
 
     def ensemble(self, generation: int, weights: Sequence[float]) -> Unit:

@@ -71,7 +71,7 @@ def _cells(what: str, before: Scores, after: Scores) -> list[str]:
     def shown(scores: Scores, name: str) -> str:
         return "" if scores is None else f"{scores[name]:.3f}"
 
-    return [what.replace("|", "\\|"), shown(before, "accuracy"), shown(after, "accuracy"), shown(after, "macro_f1")]
+    return [" ".join(what.splitlines()).replace("|", "\\|"), shown(before, "accuracy"), shown(after, "accuracy"), shown(after, "macro_f1")]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
