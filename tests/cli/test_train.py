@@ -141,7 +141,11 @@ def test_the_end_tells_scores_and_where_everything_lies(calls: list[dict[str, An
     assert ["ensemble", "0.612", "0.610"] in rows
     assert ["classifier", "0.625", "0.620"] in rows
     assert ["baseline:", "same", "model,", "plain", "head", "0.410", "0.400"] in rows
-    assert found.stdout.splitlines()[-3:] == ["Classifier: run/classifier", "Report: run/report.md, and for programs run/report.json", "Next: petkit predict run FILE"]
+    assert found.stdout.splitlines()[-3:] == [
+        "Classifier: run/classifier",
+        "Report: run/report.md, and for programs run/report.json",
+        "Next: petkit predict run FILE",
+    ]
     assert found.stderr == "Note: the builtin model is small\ng0-p0-s0: 1 min 1 s  loss 0.5\n"
     assert "\x1b" not in found.output
 
