@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petkit.errors import DataError
+from petkit.tokenizing import Plain, plain_tokenizer
 
 __all__ = ["TokenUnits", "pack", "read_documents", "tokenize_units"]
 
@@ -90,22 +91,16 @@ def tokenize_units(documents: Iterable[list[str]], tokenizer: Any, *, longest: i
 
     A literal special token in the text stays text.
     """
-    from tokenizers import Tokenizer
-
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    backend.encode_special_tokens = True
+    plain = plain_tokenizer(tokenizer)
     runs: list[npt.NDArray[np.int32]] = []
     for document in documents:
-        runs.extend(_join(_encoded(document, backend, batch), longest))
+        runs.extend(_join(_encoded(document, plain, batch), longest))
     return _units(runs)
 
 
-def _encoded(paragraphs: list[str], backend: Any, batch: int) -> Iterator[npt.NDArray[np.int32]]:
+def _encoded(paragraphs: list[str], plain: Plain, batch: int) -> Iterator[npt.NDArray[np.int32]]:
     for start in range(0, len(paragraphs), batch):
-        for encoding in backend.encode_batch_fast(paragraphs[start : start + batch], add_special_tokens=False):
-            yield np.array(encoding.ids, dtype=np.int32)
+        yield from plain.ids(paragraphs[start : start + batch])
 
 
 def _join(paragraphs: Iterable[npt.NDArray[np.int32]], longest: int) -> Iterator[npt.NDArray[np.int32]]:

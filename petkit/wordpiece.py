@@ -11,7 +11,9 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def train_wordpiece(texts: Iterable[str], *, size: int, keep: Sequence[str] = (), lowercase: bool = True) -> Any:
-    """A fast transformers tokenizer with ``size`` pieces at most.
+    """A fast transformers tokenizer with ``size`` pieces at most, the same ones for the same texts.
+
+    Every character of the texts is a piece, so there are more where the characters alone are.
 
     Args:
         texts: what to learn from.
@@ -26,11 +28,18 @@ def train_wordpiece(texts: Iterable[str], *, size: int, keep: Sequence[str] = ()
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         return tokenizer
 
-    learned = fresh(models.WordPiece(unk_token="[UNK]"))
-    words = sorted({learned.normalizer.normalize_str(word) for word in keep})
-    trainer = trainers.WordPieceTrainer(vocab_size=size - len(words), special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    learned.train_from_iterator(texts, trainer)
-    vocabulary = learned.get_vocab()
+    def learn(size: int, first: Sequence[str]) -> dict[str, int]:
+        tokenizer = fresh(models.WordPiece(unk_token="[UNK]"))
+        tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first), show_progress=False))
+        vocabulary: dict[str, int] = tokenizer.get_vocab()
+        return vocabulary
+
+    texts = list(texts)
+    words = sorted({normalizers.BertNormalizer(lowercase=lowercase).normalize_str(word) for word in keep})
+    # The trainer numbers characters inside words in the order of a hash table, another one each time, and breaks ties between
+    # merges by these numbers. So a first pass, without merges, finds them, and the second is given them in a fixed order.
+    inside = sorted(piece for piece in learn(0, SPECIAL_TOKENS) if piece.startswith("##"))
+    vocabulary = learn(size - len(words), [*SPECIAL_TOKENS, *inside])
     for word in words:
         vocabulary.setdefault(word, len(vocabulary))
     final = fresh(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))

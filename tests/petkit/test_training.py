@@ -261,8 +261,8 @@ def test_a_run_that_is_stopped_and_resumed_ends_with_the_same_numbers(tmp_path: 
 def test_an_unreadable_checkpoint_costs_the_stage_and_not_the_run(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "training.safetensors"
     model = network()
+    settings = TrainSettings(steps=6, learning_rate=0.1)
     with pytest.raises(Stopped):
-        settings = TrainSettings(steps=6, learning_rate=0.1)
         train(model, classifying(model), settings, seed=1, stage="t", checkpoint=path, checkpoint_seconds=0.0, on_step=stopping_at(3))
     path.write_bytes(path.read_bytes()[:-9] if content is None else content)
     again, undisturbed = network(), network()
