@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ def model_card(
         origin: name of the checkpoint that was fine-tuned. rows: numbers of labelled, unlabelled and test rows.
         settings: of the run. temperature: that its logits were divided by. scores: on the test rows, None without any.
     """
-    head = ["---", f"language: {task.language}", "pipeline_tag: text-classification", "tags: [petkit, few-shot]", "---", ""]
+    head = ["---", f"language: {json.dumps(task.language)}", "pipeline_tag: text-classification", "tags: [petkit, few-shot]", "---", ""]
     return "\n".join([*head, f"# {task.name}", "", *_body(task, origin, rows, temperature, scores), *_settings(settings)]) + "\n"
 
 

@@ -1,0 +1,63 @@
+"""The card names data, labels, patterns, settings, scores and limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from petkit.modelcard import model_card
+from petkit.pvp import Task
+from petkit.settings import Settings
+from tests.tiny_runs import PAIRS
+
+TASK = Task(
+    name="mood",
+    fields=("text",),
+    patterns=("{mask}! {text}", "It is {mask}. {text}"),
+    verbalizer={"sad": ("bad", "sad"), "glad": "good"},
+    language="no",
+)
+ROWS = {"train": 20, "pool": 300, "test": 77}
+
+
+def card(task: Task = TASK, **more: Any) -> str:
+    given = {"origin": "some/model", "rows": ROWS, "settings": Settings().as_dict(), "temperature": 1.25, "scores": None, **more}
+    return model_card(task, **given)
+
+
+def test_the_front_matter_is_what_hubs_read() -> None:
+    """The language code no is a string, not YAML's false."""
+    _, head, body = card().split("---\n", 2)
+    assert yaml.safe_load(head) == {"language": "no", "pipeline_tag": "text-classification", "tags": ["petkit", "few-shot"]}
+    assert body.strip().startswith("# mood")
+
+
+def test_it_says_what_it_was_made_from() -> None:
+    found = card(scores={"accuracy": 0.81249, "macro_f1": 0.7})
+    for part in (
+        "Gives a text one of 2 labels: sad, glad.",
+        "from `some/model` with 20 labelled and 300 unlabelled rows",
+        "On 77 test rows: accuracy 0.812, macro-F1 0.700.",
+        "temperature 1.250",
+        "- `{mask}! {text}` with sad = bad / sad, glad = good",
+        "- `It is {mask}. {text}` with",
+        "## Limits",
+        "- member.learning_rate: 1e-05",
+        "- seed: 42",
+    ):
+        assert part in found
+
+
+def test_without_test_rows_it_says_so() -> None:
+    found = card(temperature=None)
+    assert "nothing is known of how good it is" in found
+    assert "calibrated" not in found
+    assert "accuracy" not in found
+
+
+def test_pairs_are_shown_as_pairs() -> None:
+    found = card(PAIRS)
+    assert "Gives a pair of texts one of 2 labels" in found
+    assert '"text_pair"' in found
+    assert '"text_pair"' not in card()
