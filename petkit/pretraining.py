@@ -84,15 +84,26 @@ class PretrainSettings:
         rules = (
             (self.rows >= 1, f"rows is {self.rows}; at least 1 is legal"),
             (self.length >= 8, f"length is {self.length}; at least 8 is legal"),
-            (self.hidden % 64 == 0 or self.hidden < 64, f"hidden is {self.hidden}; a multiple of 64 is legal"),
+            (self.long_length is None or self.long_length >= 8, f"long_length is {self.long_length}; at least 8 is legal"),
+            (0 <= self.long_share <= 1, f"long_share is {self.long_share}; a share from 0 to 1 is legal"),
+            (self.hidden > 0 and (self.hidden % 64 == 0 or self.hidden < 64), f"hidden is {self.hidden}; a multiple of 64 is legal"),
             (self.layers >= 1, f"layers is {self.layers}; at least 1 is legal"),
+            (self.vocabulary >= len(self.keep) + 100, f"vocabulary is {self.vocabulary}; at least 100 and the words to keep is legal"),
             (self.init is not None or longest <= self.max_positions, f"rows of {longest} tokens exceed {self.max_positions} positions"),
             (0 < self.held_out < 1, f"held_out is {self.held_out}; a share between 0 and 1 is legal"),
             (0 <= self.dropout < 1, f"dropout is {self.dropout}; a share from 0 to below 1 is legal"),
         )
-        raise_problems(SettingsError, "pretraining settings", [problem for holds, problem in rules if not holds])
-        objective(self.objective, rate=self.mask_rate)
-        self.training()
+        problems = [problem for holds, problem in rules if not holds]
+        for check in (self.masking, self.training):
+            try:
+                check()
+            except SettingsError as error:
+                problems += error.problems or (str(error),)
+        raise_problems(SettingsError, "pretraining settings", problems)
+
+    def masking(self) -> MaskedLanguageModeling:
+        """The objective with its rate."""
+        return objective(self.objective, rate=self.mask_rate)
 
     def training(self) -> TrainSettings:
         """The loop's settings."""
@@ -168,7 +179,11 @@ def pretrain(documents: list[list[str]], settings: PretrainSettings, *, context:
 
 def _start(documents: list[list[str]], settings: PretrainSettings) -> tuple[Any, MaskedLM]:
     if settings.init is not None:
-        return load_tokenizer(settings.init), load_masked_lm(settings.init)
+        model = load_masked_lm(settings.init)
+        longest = max(settings.length, settings.long_length or 0)
+        if longest > model.max_length:
+            raise SettingsError(f"rows of {longest} tokens exceed the {model.max_length} that {settings.init} can read; --length sets them")
+        return load_tokenizer(settings.init), model
     paragraphs = (paragraph for document in documents for paragraph in document)
     tokenizer = train_wordpiece(paragraphs, size=settings.vocabulary, keep=settings.keep)
     return tokenizer, new_bert(len(tokenizer), settings)
@@ -191,10 +206,12 @@ def new_bert(vocabulary: int, settings: PretrainSettings) -> MaskedLM:
 
 
 def _split(units: TokenUnits, settings: PretrainSettings) -> tuple[Int, Int]:
-    """Unit indices to train on and held out, by chance."""
-    out = stream(settings.seed, "pretrain", "held out").random(len(units)) < settings.held_out
-    if out.all() or not out.any():
+    """Unit indices to train on and held out, by chance; at least one of each."""
+    if len(units) < 2:
         raise DataError(f"the text holds {len(units)} units of up to {settings.length} tokens; that is too little to train on")
+    draws = stream(settings.seed, "pretrain", "held out").random(len(units))
+    out = draws < settings.held_out
+    out[draws.argmin()], out[draws.argmax()] = True, False
     return np.flatnonzero(~out), np.flatnonzero(out)
 
 
@@ -205,7 +222,7 @@ class _Learner:
         self.model, self.settings, self.units = model, settings, units
         self.vocabulary = Vocabulary.of(tokenizer)
         self.ids = {"cls_id": tokenizer.cls_token_id, "sep_id": tokenizer.sep_token_id, "pad_id": tokenizer.pad_token_id}
-        self.objective = objective(settings.objective, rate=settings.mask_rate)
+        self.objective = settings.masking()
         for module in model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = settings.dropout
@@ -261,6 +278,8 @@ class _Learner:
             total += float(functional.cross_entropy(logits, targets, reduction="sum"))
             right += int((logits.argmax(-1) == targets).sum())
             count += len(targets)
+        if not count:
+            raise DataError("the tokenizer knows no word of the text held out; it is of another language")
         return {"loss": total / count, "accuracy": right / count}
 
 

@@ -1,0 +1,271 @@
+"""Pretraining on raw text: it learns, adapts, survives kills, and leaves what plain transformers opens."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+from petkit import files, pretraining
+from petkit.errors import DataError, RunError, SettingsError
+from petkit.objectives import stream
+from petkit.pretraining import PretrainSettings, pretrain, run_pretraining
+from petkit.training import train
+from petkit.units import UnitContext
+from tests.builders import tiny_masked_lm
+
+SMALL = {"vocabulary": 200, "layers": 1, "hidden": 32, "rows": 16, "length": 24, "held_out": 0.1, "learning_rate": 5e-3}
+
+
+def documents(*, animal: str = "cat", count: int = 150) -> list[list[str]]:
+    """Sentences in which every word follows from the others, but for one."""
+    rng, places = stream(1), (("garden", "green"), ("kitchen", "warm"), ("harbour", "wet"))
+    picks = rng.integers(0, 3, size=count)
+    return [[f"the old {animal} sits in the {places[i][0]} because the {places[i][0]} is so very {places[i][1]} today"] for i in picks]
+
+
+def context_of(folder: Path) -> UnitContext:
+    for name in ("out", "work"):
+        (folder / name).mkdir(parents=True)
+    return UnitContext("model", folder, folder / "out", folder / "work", lambda *_, **__: None, None, {})
+
+
+def pretrained(folder: Path, texts: list[list[str]] | None = None, *, half: bool = False, **settings: Any) -> dict[str, Any]:
+    return pretrain(texts or documents(), PretrainSettings(**{**SMALL, **settings}), context=context_of(folder), half=half)
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A model that has learned ``documents()``, and its figures."""
+    folder = tmp_path_factory.mktemp("learned")
+    figures = pretrained(folder, steps=120, keep=("Sports",))
+    return folder / "out", figures
+
+
+def test_a_small_model_learns_what_a_text_repeats(learned: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    figures = learned[1]
+    untrained = pretrained(tmp_path, steps=1, keep=("Sports",))
+    assert untrained["loss"] == pytest.approx(math.log(figures["vocabulary"]), rel=0.2)
+    assert figures["loss"] < 0.5 * untrained["loss"]
+    assert figures["accuracy"] > 0.6
+    assert "loss_before" not in figures
+
+
+def test_the_figures_count_what_was_done(learned: tuple[Path, dict[str, Any]]) -> None:
+    folder, figures = learned
+    model = AutoModelForMaskedLM.from_pretrained(folder)
+    words = AutoTokenizer.from_pretrained(folder)
+    assert figures["steps"] == 120
+    assert figures["tokens"] == 120 * 16 * 24
+    assert figures["parameters"] == sum(p.numel() for p in model.parameters())
+    assert figures["vocabulary"] == len(words) == model.config.vocab_size <= 200
+    assert figures["text_tokens"] == sum(len(words(d[0], add_special_tokens=False)["input_ids"]) for d in documents())
+    assert figures["units"] == 150
+    assert words.tokenize("Sports") == ["sports"]
+
+
+def test_plain_transformers_fills_the_gap(learned: tuple[Path, dict[str, Any]]) -> None:
+    model, words = AutoModelForMaskedLM.from_pretrained(learned[0]).eval(), AutoTokenizer.from_pretrained(learned[0])
+    inputs = words("the old cat sits in the garden because the [MASK] is so very green today", return_tensors="pt")
+    with torch.inference_mode():
+        logits = model(**inputs).logits[inputs["input_ids"] == words.mask_token_id]
+    assert words.decode(logits.argmax(-1)) == "garden"
+    assert model.config.hidden_dropout_prob == model.config.attention_probs_dropout_prob == 0.1
+
+
+def test_adapting_a_checkpoint_lowers_its_loss_and_keeps_its_tokenizer(learned: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    source = learned[0]
+    figures = pretrained(tmp_path, documents(animal="today"), init=str(source), steps=30, learning_rate=1e-3)
+    assert figures["loss"] < 0.8 * figures["loss_before"]
+    assert figures["accuracy"] > figures["accuracy_before"]
+    assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
+    before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / "out"))
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert"])
+def test_checkpoints_of_other_families_are_adapted_too(family: str, tmp_path: Path) -> None:
+    init = tiny_masked_lm(family, tmp_path / "init")
+    figures = pretrained(tmp_path / "run", init=str(init), steps=12, learning_rate=1e-3)
+    assert figures["loss"] < figures["loss_before"]
+    assert AutoModelForMaskedLM.from_pretrained(tmp_path / "run" / "out").config.model_type == family
+
+
+def test_half_precision_is_half_the_size_and_opens_in_plain_transformers(tmp_path: Path) -> None:
+    for half in (False, True):
+        pretrained(tmp_path / str(half), steps=2, half=half)
+    whole, halved = (tmp_path / name / "out" / "model.safetensors" for name in ("False", "True"))
+    assert halved.stat().st_size < 0.55 * whole.stat().st_size
+    assert {tensor.dtype for tensor in load_file(halved).values()} == {torch.float16}
+    model = AutoModelForMaskedLM.from_pretrained(halved.parent, dtype=torch.float32)
+    for name, value in AutoModelForMaskedLM.from_pretrained(whole.parent).state_dict().items():
+        torch.testing.assert_close(model.state_dict()[name], value.half().float())
+    assert torch.isfinite(AutoModelForMaskedLM.from_pretrained(halved.parent)(torch.tensor([[2, 4, 3]])).logits).all()
+
+
+def test_the_same_seed_gives_the_same_model_and_another_one_another(tmp_path: Path) -> None:
+    figures = [pretrained(tmp_path / str(run), steps=4, seed=seed) for run, seed in enumerate([1, 1, 2])]
+    models = [(tmp_path / str(run) / "out" / "model.safetensors").read_bytes() for run in range(3)]
+    assert figures[0] == figures[1] != figures[2]
+    assert models[0] == models[1] != models[2]
+
+
+def test_long_rows_take_the_last_share_of_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    loss = pretraining._Learner.loss
+
+    def noted(self: Any, ids: Any, *args: Any) -> Any:
+        seen.append(ids.shape)
+        return loss(self, ids, *args)
+
+    monkeypatch.setattr(pretraining._Learner, "loss", noted)
+    pretrained(tmp_path, steps=10, rows=8, long_length=48, long_share=0.3)
+    assert seen == [(8, 24)] * 7 + [(4, 48)] * 3
+
+
+def test_text_held_out_is_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: set[int] = set()
+    held: set[int] = set()
+    pack = pretraining.pack
+    split = pretraining._split
+
+    def noted(units: Any, settings: Any) -> Any:
+        kept, out = split(units, settings)
+        held.update(out.tolist())
+        monkeypatch.setattr(pretraining, "pack", lambda u, order, **k: (trained.update(order.tolist()), pack(u, order, **k))[1])
+        monkeypatch.setattr(pretraining._Learner, "measure", lambda *_: {"loss": 0.0, "accuracy": 0.0})
+        return kept, out
+
+    monkeypatch.setattr(pretraining, "_split", noted)
+    pretrained(tmp_path, steps=1)
+    assert held
+    assert trained | held == set(range(150))
+    assert not trained & held
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_a_little_text_is_split_whatever_the_draw(tmp_path: Path, count: int) -> None:
+    for seed in range(3):
+        pretrained(tmp_path / str(seed), documents(count=count), steps=1, held_out=0.01, seed=seed)
+
+
+@pytest.mark.parametrize("texts", [[[]], [["one"]], [[""], [""]]])
+def test_too_little_text_is_refused(tmp_path: Path, texts: list[list[str]]) -> None:
+    with pytest.raises(DataError, match=r"holds [01] units of up to 24 tokens; that is too little"):
+        pretrained(tmp_path, texts, steps=1)
+
+
+def test_text_of_which_the_tokenizer_knows_nothing_is_refused(learned: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="another language"):
+        pretrained(tmp_path, [["\u4f60\u597d\u4e16\u754c"], ["\u597d\u4e66"]], init=str(learned[0]), steps=1)
+
+
+def test_rows_longer_than_the_checkpoint_reads_are_refused(learned: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"rows of 300 tokens exceed the 256"):
+        pretrained(tmp_path, init=str(learned[0]), steps=1, length=300)
+
+
+def test_every_impossible_setting_is_named_at_once() -> None:
+    wrong = {"rows": 0, "length": 4, "hidden": 100, "layers": 0, "held_out": 1.0, "dropout": 1.0, "vocabulary": 3, "long_share": 2.0}
+    with pytest.raises(SettingsError) as caught:
+        PretrainSettings(steps=0, learning_rate=-1.0, objective="spans", **wrong)  # type: ignore[arg-type]
+    message = str(caught.value)
+    for part in ("rows is 0", "length is 4", "hidden is 100; a multiple of 64", "layers is 0", "held_out is 1.0", "dropout is 1.0"):
+        assert part in message
+    for part in ("vocabulary is 3", "long_share is 2.0", "'spans' is unknown", "steps is 0", "learning_rate is -1.0", "11 problems"):
+        assert part in message
+
+
+# In a run folder
+
+
+class Stopped(BaseException):
+    """The kill of a test."""
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
+    """Arrange for the n-th passing of a write point to be the last; a checkpoint is written after every step."""
+    monkeypatch.setattr(pretraining, "train", partial(train, checkpoint_seconds=0.0))
+
+    def arrange(point: str, time: int) -> None:
+        left = [time]
+
+        def observer(name: str) -> None:
+            left[0] -= name == point
+            if name == point and left[0] == 0:
+                raise Stopped
+
+        files.observers.append(observer)
+
+    yield arrange
+    files.observers.clear()
+
+
+def text_file(folder: Path) -> str:
+    path = folder / "text.txt"
+    path.write_text("\n\n".join(document[0] for document in documents(count=80)))
+    return str(path)
+
+
+RUN = PretrainSettings(**{**SMALL, "steps": 6, "dropout": 0.2})  # type: ignore[arg-type]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize(
+    ("point", "time"),
+    [("write training.safetensors", 1), ("renamed training.safetensors", 1), ("renamed training.safetensors", 4), ("rename model", 1), ("rename model", 2)],
+)  # fmt: skip
+def test_a_killed_run_resumes_and_ends_as_an_undisturbed_one(tmp_path: Path, stop_at: Any, point: str, time: int) -> None:
+    source = text_file(tmp_path)
+    undisturbed = run_pretraining([source], RUN, str(tmp_path / "a"))
+    stop_at(point, time)
+    with pytest.raises(Stopped):
+        run_pretraining([source], RUN, str(tmp_path / "b"))
+    files.observers.clear()
+    assert not (tmp_path / "b" / "model").exists()
+    begun: list[int] = []
+    resumed = run_pretraining(
+        [source], RUN, str(tmp_path / "b"), on_event=lambda e: begun.append(e.done or 0) if e.kind == "progress" else None
+    )
+    assert resumed == {**undisturbed, "model": str(tmp_path / "b" / "model")}
+    assert contents(tmp_path / "a" / "model") == contents(tmp_path / "b" / "model")
+    assert not list((tmp_path / "b").rglob("training.safetensors"))
+    if point == "renamed training.safetensors":
+        assert begun[0] == time + 1  # it went on from the checkpoint
+
+
+def test_a_finished_run_is_not_run_again_and_other_settings_are_refused(tmp_path: Path) -> None:
+    source, kinds = text_file(tmp_path), []
+    first = run_pretraining([source], RUN, str(tmp_path / "a"))
+    assert run_pretraining([source], RUN, str(tmp_path / "a"), on_event=lambda event: kinds.append(event.kind)) == first
+    assert kinds == ["skipped"]
+    with pytest.raises(RunError, match="steps: 6 -> 7"):
+        run_pretraining([source], PretrainSettings(**{**SMALL, "steps": 7, "dropout": 0.2}), str(tmp_path / "a"))  # type: ignore[arg-type]
+    Path(source).write_text("Other text.")
+    with pytest.raises(RunError, match=r"its content has changed"):
+        run_pretraining([source], RUN, str(tmp_path / "a"))
+
+
+def test_a_source_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.txt: no such file or folder"):
+        run_pretraining([str(tmp_path / "none.txt")], RUN, str(tmp_path / "a"))
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_text_column_is_chosen_by_name(tmp_path: Path) -> None:
+    lines = [json.dumps({"body": document[0]}) for document in documents(count=30)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    assert run_pretraining([str(tmp_path / "rows.jsonl")], RUN, str(tmp_path / "a"), column="body")["units"] == 30
