@@ -7,18 +7,19 @@ one-token words and the hinge loss of Schick & Schütze 2021b, section 3.1 (arXi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from petkit.backbones import MaskedLM
+from petkit.backbones import MaskedLM, check_vocabulary
 from petkit.batching import Batch, collate
 from petkit.compute import autocast_dtype, computing
 from petkit.encoded import Encoded
 from petkit.encoding import Encoder
+from petkit.headcheck import head_report
 from petkit.losses import hinge_loss, label_loss, mix_losses
 from petkit.metrics import accuracy, evaluate
 from petkit.objectives import MaskedLanguageModeling, Vocabulary, objective, stream
@@ -33,7 +34,7 @@ from petkit.stages import Stage
 from petkit.training import Trained, TrainSettings, train
 from petkit.units import UnitContext
 
-__all__ = ["MemberData", "member_unit", "train_member", "untrained_unit"]
+__all__ = ["MemberData", "checkpoint_unit", "member_unit", "train_member", "untrained_unit"]
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,19 @@ def scores_of(model: MaskedLM, encoder: Encoder, rows: Rows, pvp: PVP, settings:
         decoding=settings.decoding,
         autocast=autocast_dtype(settings.precision),
     )
+
+
+def checkpoint_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """Stage: whether the checkpoint's masked-LM head works, measured on a few texts of the pool. Record: ``head`` (see ``headcheck``)."""
+    stage = Stage.of(spec, context)
+    pool = stage.rows("pool")
+    texts = [" ".join(pool.row(i).values()) for i in range(min(len(pool), spec["texts"]))]
+    with computing(stage.settings):
+        model = stage.masked_lm()
+        tokenizer = stage.tokenizer()
+        check_vocabulary(model, tokenizer)
+        head = head_report(model, texts, tokenizer=tokenizer, max_length=min(128, stage.settings.max_length))
+    return {"head": asdict(head)}
 
 
 def untrained_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:

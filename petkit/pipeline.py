@@ -24,7 +24,7 @@ from petkit.ipet import shortfalls
 from petkit.loading import load_task
 from petkit.modelfiles import resolve
 from petkit.objectives.streams import stream
-from petkit.plan import CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
+from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
 from petkit.prechecks import check_checkpoint, check_patterns, check_words
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
@@ -40,6 +40,10 @@ from petkit.units import Unit, UnitContext
 __all__ = ["Data", "RunResult", "rows_unit", "train_run"]
 
 OnNotice = Callable[[str], None]
+
+
+_ENOUGH_TEXTS = 20
+"""Fewer texts of the pool cannot show that a checkpoint's head is untrained."""
 
 
 def ignore(notice: str) -> None:
@@ -297,6 +301,9 @@ def _execute(
     carry_out(planner.prepare())
     weights: list[list[float]] = []
     if planner.settings.method not in ("supervised", "tfidf"):
+        head = run.record(CHECKPOINT)["head"]
+        if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= _ENOUGH_TEXTS):
+            on_notice(f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows")
         accuracies = {p: run.record(untrained(p))["weight"] for p in planner.patterns}
         for generation in range(planner.last + 1):
             of_members = member_weights([accuracies[p] for p in planner.pattern_of(generation)], planner.settings.weighting)

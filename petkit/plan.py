@@ -12,9 +12,9 @@ from petkit.settings import Settings
 from petkit.stages import ADAPT, ROWS
 from petkit.units import Unit
 
-__all__ = ["CLASSIFIER", "SUPERVISED", "TFIDF", "Planner"]
+__all__ = ["CHECKPOINT", "CLASSIFIER", "SUPERVISED", "TFIDF", "Planner"]
 
-CLASSIFIER, SUPERVISED, TFIDF = "classifier", "baseline-supervised", "baseline-tfidf"
+CHECKPOINT, CLASSIFIER, SUPERVISED, TFIDF = "checkpoint", "classifier", "baseline-supervised", "baseline-tfidf"
 
 _UNTRAINED = "petkit.members:untrained_unit"
 _MEMBER = "petkit.members:member_unit"
@@ -66,12 +66,13 @@ class Planner:
         return Unit(name, function, {**self.common, **spec}, needs=(*self._base(), *needs))
 
     def prepare(self) -> list[Unit]:
-        """Adapting the checkpoint, and every pattern before training."""
+        """Adapting the checkpoint, a look at its head, and every pattern before training."""
         units = []
         if self.adapts:
             units.append(Unit(ADAPT, "petkit.adapting:adapt_unit", self.common, needs=(ROWS,)))
         if self.settings.method in ("supervised", "tfidf"):
             return units
+        units.append(self._unit(CHECKPOINT, "petkit.members:checkpoint_unit", texts=200))
         return [*units, *(self._unit(untrained(p), _UNTRAINED, pattern=p, pool=self.zero_shot) for p in self.patterns)]
 
     def names(self, generation: int) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from petkit.canonical import plain
 from petkit.files import write_json, write_text
-from petkit.plan import CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, sets_name, untrained
+from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, sets_name, untrained
 from petkit.provenance import library_versions
 from petkit.report.markdown import markdown
 from petkit.runs import RunFolder, read_status
@@ -51,6 +51,7 @@ def build_report(
             "classifier": run.record(final)["test"],
             "baselines": {name: run.record(unit)["test"] if run.done(unit) else None for name, unit in _BASELINES.items()},
         },
+        "head": run.record(CHECKPOINT)["head"] if weights else None,
         "adaptation": run.record(ADAPT) if planner.adapts else None,
         "temperature": run.record(final).get("temperature"),
         "settings": planner.settings.as_dict(),
