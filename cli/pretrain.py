@@ -22,7 +22,7 @@ def pretrain(
         Argument(metavar="FILES...", help="Raw text: .txt, folders of .txt, JSONL, CSV or parquet (one text per row), or builtin:docs."),
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The run folder; the checkpoint ends in DIR/model.")],
-    objective: Annotated[str, Option(metavar="NAME", help="What to learn: mlm.")] = "mlm",
+    objective: Annotated[str, Option(metavar="NAME", help="What to learn: mlm, mlm-independent or whole-word.")] = "mlm",
     init: Annotated[str | None, Option(metavar="CHECKPOINT", help="Go on from a checkpoint instead of from scratch.")] = None,
     size: Annotated[str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N.")] = "mini",
     vocab_size: Annotated[int, Option(metavar="N", help="Word pieces of a new tokenizer, at most.")] = 8192,
@@ -35,6 +35,13 @@ def pretrain(
     ] = None,
     steps: Annotated[int, Option(metavar="N", help="Updates.")] = 10_000,
     learning_rate: Annotated[float, Option(metavar="X", help="The largest, after the warm-up.")] = 1e-3,
+    warmup: Annotated[
+        float, Option(metavar="X", help="With a rising rate: a share of the steps below 1, a number of steps from 1 on.")
+    ] = 0.06,
+    schedule: Annotated[
+        str, Option(metavar="NAME", help="After the warm-up: linear (to 0), constant, or trapezoid (to 0 in the last fifth).")
+    ] = "linear",
+    weight_decay: Annotated[float, Option(metavar="X", help="Of the weights, not of biases and norms.")] = 0.01,
     mask_rate: Annotated[float | None, Option(metavar="X", help="Share of tokens to predict; default: the objective's.")] = None,
     rows: Annotated[int, Option(metavar="N", help="Rows per update.")] = 32,
     length: Annotated[int, Option(metavar="N", help="Tokens per row.")] = 128,
@@ -67,6 +74,9 @@ def pretrain(
         long_length=long_length,
         max_positions=max(256, length, long_length or 0),
         learning_rate=learning_rate,
+        warmup=warmup,
+        schedule=schedule,  # type: ignore[arg-type]  # checked there
+        weight_decay=weight_decay,
         precision=default_precision(where),
         device=where,
         seed=seed,
