@@ -63,10 +63,10 @@ def test_parameters_moments_step_and_extras_come_back(saved: Path) -> None:
 
 def test_tied_weights_stay_tied(tmp_path: Path) -> None:
     def tied(seed: int) -> nn.Module:
-        model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
-        nn.init.constant_(model[0].weight, float(seed))
-        model[1].weight = model[0].weight
-        return model
+        first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+        nn.init.constant_(first.weight, float(seed))
+        second.weight = first.weight
+        return nn.Sequential(first, second)
 
     one, other = tied(1), tied(2)
     optimizer = optimizer_of(one)

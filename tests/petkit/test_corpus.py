@@ -31,7 +31,7 @@ def packed(units: TokenUnits, *, length: int, seed: int = 0) -> np.ndarray[Any, 
 
 
 def unit(units: TokenUnits, index: int) -> list[int]:
-    return units.ids[units.offsets[index] : units.offsets[index + 1]].tolist()
+    return list(map(int, units.ids[units.offsets[index] : units.offsets[index + 1]]))
 
 
 # Sources
@@ -79,7 +79,8 @@ def test_no_token_is_lost_and_none_is_added() -> None:
     units = tokenize_units(documents, words, longest=60, batch=7)
     expected = [i for document in documents for part in document for i in words(part, add_special_tokens=False)["input_ids"]]
     assert units.ids.tolist() == expected
-    assert (units.ids.dtype, units.offsets.dtype) == (np.int32, np.int64)
+    assert units.ids.dtype == np.int32
+    assert units.offsets.dtype == np.int64
     assert units.lengths.min() > 0
     assert units.lengths.max() <= 60
     assert units.lengths.sum() == units.offsets[-1] == len(units.ids)

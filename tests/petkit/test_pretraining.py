@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from petkit import files, pretraining
+from petkit.corpus import pack
 from petkit.errors import DataError, RunError, SettingsError
 from petkit.objectives import stream
 from petkit.pretraining import PretrainSettings, pretrain, run_pretraining
@@ -133,20 +134,15 @@ def test_long_rows_take_the_last_share_of_the_steps(tmp_path: Path, monkeypatch:
 
 
 def test_text_held_out_is_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained: set[int] = set()
-    held: set[int] = set()
-    pack = pretraining.pack
-    split = pretraining._split
+    packed: list[set[int]] = []
 
-    def noted(units: Any, settings: Any) -> Any:
-        kept, out = split(units, settings)
-        held.update(out.tolist())
-        monkeypatch.setattr(pretraining, "pack", lambda u, order, **k: (trained.update(order.tolist()), pack(u, order, **k))[1])
-        monkeypatch.setattr(pretraining._Learner, "measure", lambda *_: {"loss": 0.0, "accuracy": 0.0})
-        return kept, out
+    def noted(units: Any, order: Any, **options: Any) -> Any:
+        packed.append(set(order.tolist()))
+        return pack(units, order, **options)
 
-    monkeypatch.setattr(pretraining, "_split", noted)
+    monkeypatch.setattr(pretraining, "pack", noted)
     pretrained(tmp_path, steps=1)
+    trained, held = packed
     assert held
     assert trained | held == set(range(150))
     assert not trained & held
@@ -224,10 +220,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+STOPS = [("write", 1), ("renamed", 1), ("renamed", 4)]
+
+
 @pytest.mark.parametrize(
-    ("point", "time"),
-    [("write training.safetensors", 1), ("renamed training.safetensors", 1), ("renamed training.safetensors", 4), ("rename model", 1), ("rename model", 2)],
-)  # fmt: skip
+    ("point", "time"), [*((f"{point} training.safetensors", time) for point, time in STOPS), ("rename model", 1), ("rename model", 2)]
+)
 def test_a_killed_run_resumes_and_ends_as_an_undisturbed_one(tmp_path: Path, stop_at: Any, point: str, time: int) -> None:
     source = text_file(tmp_path)
     undisturbed = run_pretraining([source], RUN, str(tmp_path / "a"))

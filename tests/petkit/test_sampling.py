@@ -39,4 +39,5 @@ def test_batches_of_another_size_walk_the_same_order() -> None:
 
 def test_shape_and_dtype() -> None:
     drawn = epoch_batch(1, "x", index=3, batch=4, size=3)
-    assert (drawn.shape, drawn.dtype) == ((4,), np.int64)
+    assert drawn.shape == (4,)
+    assert drawn.dtype == np.int64

@@ -143,7 +143,7 @@ def test_decay_shrinks_matrices_by_hand_and_leaves_vectors() -> None:
 
 def gradients_of(losses: Callable[[nn.Module], Losses], **settings: Any) -> list[Tensor]:
     """The gradients that the one update of a run is made with."""
-    model, seen = network(), []
+    model, seen = network(), list[Tensor]()
     made = make_optimizer(model, TrainSettings(steps=1))
     made.register_step_pre_hook(lambda *_: seen.extend(p.grad.clone() for p in model.parameters() if p.grad is not None))
     with pytest.MonkeyPatch.context() as patch:

@@ -39,7 +39,8 @@ def test_targets_are_the_original_tokens_at_the_selection_and_nothing_else_chang
     assert (targets[~selection] == IGNORED).all()
     assert (inputs[~selection] == ids[~selection]).all()
     assert (ids == before).all()
-    assert (inputs.dtype, targets.dtype, inputs.shape, targets.shape) == (np.int64, np.int64, ids.shape, ids.shape)
+    assert inputs.dtype == targets.dtype == np.int64
+    assert inputs.shape == targets.shape == ids.shape
 
 
 def test_an_empty_selection_changes_nothing() -> None:

@@ -17,7 +17,7 @@ from petkit.members import language_loss
 from petkit.objectives import IGNORED, PRESETS, MaskedBatch, Vocabulary, objective, stream
 from petkit.pretraining import masked_lm_loss
 from petkit.pvp import Task
-from petkit.rows import Rows
+from petkit.rows import UNLABELED, Rows
 from tests.builders import FAMILIES, TOKENIZERS, random_masked_lm, sentences, tokenizer
 
 TASK = Task(name="t", fields=("text",), patterns="{text} ({mask})", verbalizer={"a": "good", "b": "bad"})
@@ -26,7 +26,7 @@ TASK = Task(name="t", fields=("text",), patterns="{text} ({mask})", verbalizer={
 def clozes(name: str, count: int = 24) -> Batch:
     """Real texts of different lengths with a mask slot each, padded."""
     texts = sentences()[:count]
-    rows = Rows(tuple(map(str, range(count))), {"text": list(texts)}, None)
+    rows = Rows(tuple(map(str, range(count))), {"text": texts}, (UNLABELED,) * count)
     encoder = Encoder(tokenizer(name), max_length=64)
     return collate(encoder.clozes(rows, TASK.pvps[0].pattern, filler="good"), range(count), pad_id=encoder.pad_id)
 
@@ -133,3 +133,20 @@ def test_unknown_presets_and_impossible_rates_are_refused_with_what_is_legal() -
     assert objective("mlm", rate=0.4).rate == 0.4
     assert PRESETS["mlm"].rate == 0.15
     assert all(preset.name == name and preset.source for name, preset in PRESETS.items())
+
+
+def test_the_head_sees_only_the_selected_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The original computes logits of every word at every position, of which 15 % count."""
+    seen: list[tuple[int, ...]] = []
+    made = MaskedLM.vocab_logits
+
+    def noted(self: MaskedLM, hidden: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(hidden.shape))
+        return made(self, hidden)
+
+    monkeypatch.setattr(MaskedLM, "vocab_logits", noted)
+    batch, model = clozes("wordpiece"), MaskedLM(random_masked_lm("bert"))
+    masked = masked_of("wordpiece", "mlm", batch)
+    masked_lm_loss(model, replace(batch, input_ids=torch.from_numpy(masked.inputs)), masked)
+    assert seen == [(len(masked.positions), model.hidden_size)]
+    assert len(masked.positions) < 0.2 * batch.input_ids.numel()
