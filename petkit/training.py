@@ -65,7 +65,7 @@ class TrainSettings:
 
     def rate(self, step: int) -> float:
         """The share of the peak learning rate used by update ``step`` (0-based): warm-up, then the schedule."""
-        rising = math.ceil(self.steps * self.warmup) if self.warmup < 1 else int(self.warmup)
+        rising = math.ceil(round(self.steps * self.warmup, 6)) if self.warmup < 1 else int(self.warmup)  # 0.07 * 100 > 7
         if step < rising:
             return (step + 1) / rising
         if self.schedule == "constant":

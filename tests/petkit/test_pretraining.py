@@ -113,6 +113,12 @@ def test_half_precision_is_half_the_size_and_opens_in_plain_transformers(tmp_pat
     assert torch.isfinite(AutoModelForMaskedLM.from_pretrained(halved.parent)(torch.tensor([[2, 4, 3]])).logits).all()
 
 
+def test_bfloat16_gives_about_the_same_loss_and_float32_weights(tmp_path: Path) -> None:
+    exact, rough = (pretrained(tmp_path / name, steps=5, precision=name) for name in ("float32", "bfloat16"))
+    assert rough["loss"] == pytest.approx(exact["loss"], rel=0.05)
+    assert {tensor.dtype for tensor in load_file(tmp_path / "bfloat16" / "out" / "model.safetensors").values()} == {torch.float32}
+
+
 def test_the_same_seed_gives_the_same_model_and_another_one_another(tmp_path: Path) -> None:
     figures = [pretrained(tmp_path / str(run), steps=4, seed=seed) for run, seed in enumerate([1, 1, 2])]
     models = [(tmp_path / str(run) / "out" / "model.safetensors").read_bytes() for run in range(3)]

@@ -101,6 +101,11 @@ def test_schedules_by_hand(updates: list[list[float]], schedule: Any, warmup: fl
     assert [rates[0] for rates in updates] == pytest.approx([0.01 * share for share in expected])
 
 
+def test_a_share_of_warm_up_is_that_share() -> None:
+    assert [TrainSettings(steps=100, warmup=0.07).rate(step) for step in (0, 5, 6)] == pytest.approx([1 / 7, 6 / 7, 1.0])
+    assert TrainSettings(steps=10, warmup=0.01).rate(0) == 1.0
+
+
 def test_the_first_four_fifths_of_a_trapezoid_are_those_of_a_longer_run() -> None:
     short, long = (TrainSettings(steps=steps, schedule="trapezoid", warmup=10) for steps in (100, 200))
     assert [short.rate(step) for step in range(80)] == [long.rate(step) for step in range(80)]
