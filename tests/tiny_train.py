@@ -78,12 +78,16 @@ def tiny_run(folder: Path, model: Path, method: str = "ipet", *, settings: dict[
     return train_run(**{**given, **changes}, out=folder)
 
 
-def checkpoint_every_step() -> None:
-    """Training writes a checkpoint after every step, not once a minute."""
+@contextmanager
+def checkpoint_every_step() -> Iterator[None]:
+    """Inside the block, training writes a checkpoint after every step, not once a minute."""
     defaults = training.train.__kwdefaults__
     if not defaults or "checkpoint_seconds" not in defaults:
         raise RuntimeError("petkit.training.train has no checkpoint_seconds any more; mend this test")
+    before = defaults["checkpoint_seconds"]
     defaults["checkpoint_seconds"] = -1.0
+    yield
+    defaults["checkpoint_seconds"] = before
 
 
 @contextmanager
@@ -125,7 +129,7 @@ def sleep_at(point: str, count: int, reached: Path) -> None:
 
 
 if __name__ == "__main__":
-    checkpoint_every_step()
     if len(sys.argv) > 4:
         sleep_at(sys.argv[4], int(sys.argv[5]), Path(sys.argv[6]))
-    tiny_run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+    with checkpoint_every_step():
+        tiny_run(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -159,7 +159,8 @@ def test_repetitions_and_patterns_differ_in_their_draws(done: RunResult, model: 
 def test_every_method_gives_a_report(method: str, model: Path, tmp_path: Path) -> None:
     assert {*UNITS, "ipet"} == set(METHODS)
     run = tiny_run(tmp_path / "run", model, method, settings={"adapt_steps": 0})
-    scores, names = run.report["scores"], [name for name in run.report["seconds"] if name != "rows" and not name.startswith("untrained")]
+    scores = run.report["scores"]
+    names = [name for name in run.report["seconds"] if name not in ("rows", "checkpoint") and not name.startswith("untrained")]
     assert names == [name for name in UNITS[method] if name != "baseline-supervised" or method != "tfidf"]
     assert is_score(scores["classifier"])
     assert (run.classifier is None) == (method == "tfidf")
