@@ -92,9 +92,7 @@ class MaskedLM(nn.Module):
     @property
     def max_length(self) -> int:
         """The most tokens a row may have, special tokens counted."""
-        config = self.model.config
-        taken = config.pad_token_id + 1 if self.family is _ROBERTA else 0  # RoBERTa counts positions from there
-        return int(config.max_position_embeddings) - taken
+        return longest_input(self.model.config)
 
     @property
     def device(self) -> torch.device:
@@ -169,6 +167,12 @@ def _attention_mask(batch: Batch) -> Tensor | None:
     if mask.device.type == "cpu" and bool(mask.all()):
         return None
     return mask[:, None, None, :].bool()
+
+
+def longest_input(config: Any) -> int:
+    """The most tokens a row may have for a model with this transformers config, special tokens counted."""
+    taken = config.pad_token_id + 1 if FAMILIES[config.model_type] is _ROBERTA else 0  # RoBERTa counts positions from there
+    return int(config.max_position_embeddings) - taken
 
 
 def load_masked_lm(path: str, *, trust_remote_code: bool = False, revision: str | None = None, local_files_only: bool = False) -> MaskedLM:

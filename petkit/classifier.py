@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,14 @@ __all__ = ["classifier_logits", "divide_logits", "predict_logits", "save_classif
 def classifier_logits(model: Any, batch: Batch) -> Tensor:
     """(B, C) float32 logits of a transformers sequence classifier for one or two segments."""
     inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if FAMILIES[model.config.model_type].types and model.config.type_vocab_size > 1:
+    if _takes_types(model):
         inputs["token_type_ids"] = batch.token_type_ids
     logits: Tensor = model(**inputs).logits
     return logits.float()
+
+
+def _takes_types(model: Any) -> bool:
+    return FAMILIES[model.config.model_type].types and model.config.type_vocab_size > 1
 
 
 def train_classifier(
@@ -98,6 +103,16 @@ def save_classifier(model: Any, tokenizer: Any, folder: Path, *, task: Task, max
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         model.to("cpu").save_pretrained(str(folder))
-        tokenizer.save_pretrained(str(folder))
+        _for_pipelines(tokenizer, model).save_pretrained(str(folder))
     write_json(folder / "petkit.json", {"schema": 1, "task": task_spec(task), "labels": list(task.labels), "max_length": max_length})
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _for_pipelines(tokenizer: Any, model: Any) -> Any:
+    """The tokenizer, handing out token types if the model was trained with them: transformers 5 leaves them out for ALBERT."""
+    if not _takes_types(model) or "token_type_ids" in tokenizer.model_input_names:
+        return tokenizer
+    changed = copy.deepcopy(tokenizer)
+    changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
+    changed.init_kwargs["model_input_names"] = changed.model_input_names
+    return changed

@@ -1,0 +1,116 @@
+"""TF-IDF against a pipeline made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+
+from petkit.baselines import tfidf_scores, tfidf_unit
+from petkit.pvp import Task
+from petkit.rowfiles import load_scores
+from petkit.rows import Rows
+from petkit.units import stage_folder
+from tests.petkit.stage_runs import context_for, deposit, spec_of, texts, tiny_settings
+from tests.tiny_runs import PAIRS, TOPICS
+
+
+def rows_of(*found: str, labels: tuple[int, ...] = ()) -> Rows:
+    return Rows(tuple(f"r{i}" for i in range(len(found))), {"text": found}, labels)
+
+
+SPORT, MONEY, STATE = (
+    ("goal match team", "team won match", "match goal"),
+    ("bank shares", "shares fell bank", "bank"),
+    ("vote law", "law", "vote"),
+)
+TRAIN = rows_of(*SPORT, *MONEY, *STATE, labels=(1, 1, 1, 2, 2, 2, 0, 0, 0))
+POOL = rows_of("the match was the one", "the bank and the law", "the the goal")
+TEST = rows_of("a goal by the team", "the bank shares", "new law", "")
+
+
+def by_hand(train: Rows, pool: Rows, test: Rows, *, c: float | None, seed: int) -> np.ndarray:
+    found = {part: list(rows.fields["text"]) for part, rows in (("train", train), ("pool", pool), ("test", test))}
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit(found["train"] + found["pool"])
+    known = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", vocabulary=words.vocabulary_)
+    known.idf_ = words.idf_
+    model = make_pipeline(known, LogisticRegression(max_iter=2000, C=c or 1.0))
+    if c is None:
+        search = GridSearchCV(
+            LogisticRegression(max_iter=2000),
+            {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]},
+            cv=StratifiedKFold(3, shuffle=True, random_state=seed),
+        ).fit(words.transform(found["train"]), train.labels)
+        model = make_pipeline(known, search.best_estimator_)
+    else:
+        model[-1].fit(words.transform(found["train"]), train.labels)
+    found_scores: np.ndarray = model.predict_log_proba(found["test"])
+    return found_scores
+
+
+def test_scores_are_those_of_a_pipeline_by_hand() -> None:
+    found = tfidf_scores(TOPICS, TRAIN, POOL, TEST, seed=7)
+    assert (found.dtype, found.shape) == (np.float32, (4, 3))
+    np.testing.assert_allclose(found, by_hand(TRAIN, POOL, TEST, c=None, seed=7), rtol=1e-4)
+    assert found[:3].argmax(axis=1).tolist() == [1, 2, 0]
+    np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_idf_comes_from_labelled_rows_and_pool() -> None:
+    """A word that fills the pool weighs less, although no labelled row has changed."""
+    one_each = rows_of("the match", "the bank", "the law", labels=(0, 1, 2))
+    test, plain = rows_of("the match"), POOL.select([])
+    rare = tfidf_scores(TOPICS, one_each, plain, test, seed=0)
+    common = tfidf_scores(TOPICS, one_each, rows_of(*["match"] * 50), test, seed=0)
+    np.testing.assert_allclose(rare, by_hand(one_each, plain, test, c=1.0, seed=0), rtol=1e-5)
+    np.testing.assert_allclose(common, by_hand(one_each, rows_of(*["match"] * 50), test, c=1.0, seed=0), rtol=1e-5)
+    assert common[0, 0] < rare[0, 0]
+
+
+def test_one_row_per_class_needs_no_validation() -> None:
+    train = rows_of("match goal", "bank shares", "law vote", labels=(0, 1, 2))
+    assert tfidf_scores(TOPICS, train, POOL, TEST, seed=0)[:3].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("smallest", [2, 3, 6])
+def test_folds_follow_the_smallest_class(smallest: int) -> None:
+    """No warning of classes with fewer members than folds (warnings are errors here)."""
+    train = rows_of(*["match goal"] * 7, *["bank shares"] * 9, *["law vote"] * smallest, labels=(0,) * 7 + (1,) * 9 + (2,) * smallest)
+    assert tfidf_scores(TOPICS, train, POOL, TEST, seed=2**63 - 1)[:3].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_a_label_without_rows_is_never_predicted() -> None:
+    train = rows_of("match goal", "match", "bank shares", "bank", labels=(0, 0, 2, 2))
+    found = tfidf_scores(TOPICS, train, POOL, TEST, seed=0)
+    assert (found[:, 1] == -30).all()
+    assert found[:2].argmax(axis=1).tolist() == [0, 2]
+
+
+def test_pairs_are_read_whole() -> None:
+    rows = Rows(("a", "b"), {"premise": ("same", "same"), "hypothesis": ("goal", "bank")}, (0, 1))
+    assert tfidf_scores(PAIRS, rows, rows, rows, seed=0).argmax(axis=1).tolist() == [0, 1]
+
+
+def test_words_of_one_letter_count() -> None:
+    """By default scikit-learn drops them, and with them Chinese characters that stand alone."""
+    train = rows_of("a", "b", "c", labels=(0, 1, 2))
+    assert tfidf_scores(TOPICS, train, train, train, seed=0).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_the_stage_writes_scores_and_tells_accuracy(tmp_path: Path) -> None:
+    task: Task = TOPICS
+    test = texts(6, labels=3, name="t")
+    deposit(tmp_path, train=TRAIN, pool=POOL, test=test)
+    record = tfidf_unit(spec_of(task, tiny_settings()), context_for(tmp_path, "baseline-tfidf"))
+    scores = load_scores(stage_folder(tmp_path, "baseline-tfidf") / "test.parquet")
+    assert record["test"]["accuracy"] == pytest.approx(np.mean(scores.argmax(axis=1) == np.array(test.labels)))
+
+
+def test_the_stage_without_test_rows(tmp_path: Path) -> None:
+    deposit(tmp_path, train=TRAIN, pool=POOL, test=texts(0))
+    assert tfidf_unit(spec_of(TOPICS, tiny_settings()), context_for(tmp_path, "baseline-tfidf")) == {"test": None}
