@@ -247,8 +247,8 @@ def _withdrawn_if_refused(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        known = {path.name for path in (run.root / "stages").glob("*")}
-        if not isinstance(error, RunError) and all(name == ROWS or name.startswith("untrained-") for name in known):
+        names = {path.name for path in (run.root / "stages").glob("*")}
+        if not isinstance(error, RunError) and all(name in (ROWS, CHECKPOINT) or name.startswith("untrained-") for name in names):
             for name in ("stages", "work", INCOMING, PLAN, MANIFEST):
                 remove(run.root / name)
         raise

@@ -1,0 +1,245 @@
+"""What the main job refuses and what it keeps apart: changed settings, data, tasks and models; test rows and all others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from petkit.data import normalise
+from petkit.errors import DataError, ModelError, RunError, SettingsError, TaskError
+from petkit.executors import Event
+from petkit.pipeline import RunResult, train_run
+from petkit.pvp import Task
+from petkit.rowfiles import load_rows
+from petkit.rows import Rows
+from tests.builders import sentences, tiny_masked_lm
+from tests.tiny_train import SETTINGS, TASK, rows, snapshot, tiny_data, tiny_model, tiny_run
+
+SMALL = {"patterns": "0", "adapt_steps": 0, "baselines": False}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, model: Path) -> RunResult:
+    return tiny_run(tmp_path_factory.mktemp("done") / "run", model, "pet", settings=SMALL)
+
+
+def texts(data: Rows) -> tuple[str, ...]:
+    return data.fields["text"]
+
+
+# A folder that was made with other settings, data, task or model
+
+
+def changed_text(name: str) -> Rows:
+    data = tiny_data()[name]
+    return replace(data, fields={"text": (texts(data)[0] + " more", *texts(data)[1:])})
+
+
+def with_words(negative: str, positive: str) -> Task:
+    patterns = [pvp.pattern.name for pvp in TASK.pvps]
+    return Task(name="tone", fields=("text",), patterns=patterns, verbalizer={"negative": negative, "positive": positive})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"settings": {**SMALL, "seed": 7}}, ["setting seed: 42 -> 7", "setting settings.seed: 42 -> 7"]),
+        ({"settings": {**SMALL, "member.steps": 3}}, ["setting settings.member.steps: 2 -> 3"]),
+        ({"train": changed_text("train")}, ["data train: its content has changed"]),
+        ({"unlabeled": changed_text("unlabeled")}, ["data pool: its content has changed"]),
+        ({"test": changed_text("test")}, ["data test: its content has changed"]),
+        ({"test": tiny_data()["test"].with_labels([1, 0] * 6)}, ["data test: its content has changed"]),
+        ({"task": with_words("terrible", "good")}, ["setting task.pvps"]),
+    ],
+)
+def test_other_settings_data_or_task_are_refused_and_named(changes: dict[str, Any], named: list[str], done: RunResult, model: Path) -> None:
+    before = snapshot(done.path)
+    with pytest.raises(RunError, match="was made with other settings or data; give those it was made with, or another folder") as refused:
+        tiny_run(done.path, model, "pet", **{"settings": SMALL, **changes})
+    assert all(line in str(refused.value) for line in named), refused.value
+    assert snapshot(done.path) == before
+
+
+def test_another_method_is_refused(done: RunResult, model: Path) -> None:
+    with pytest.raises(RunError, match=r'setting settings\.method: "pet" -> "ipet"'):
+        tiny_run(done.path, model, "ipet", settings=SMALL)
+
+
+def test_changed_model_is_refused(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model")
+    tiny_run(tmp_path / "run", model, "single", settings=SMALL)
+    tiny_masked_lm("bert", model, seed=9)
+    with pytest.raises(RunError, match="data model: its content has changed"):
+        tiny_run(tmp_path / "run", model, "single", settings=SMALL)
+
+
+TASK_FILE = """
+from petkit import MASK, Task, Text
+
+def ask(row):
+    {line}
+    return (MASK, ": ", Text(row["text"]))
+
+task = Task(name="tone", fields=("text",), patterns=({patterns}), verbalizer={{"negative": "bad", "positive": "good"}})
+"""
+
+
+def write_task(path: Path, line: str, *, patterns: str = "ask,") -> str:
+    path.write_text(TASK_FILE.format(line=line, patterns=patterns), encoding="utf-8")
+    return str(path)
+
+
+def test_changed_pattern_function_is_refused(model: Path, tmp_path: Path) -> None:
+    task = write_task(tmp_path / "tone.py", "pass")
+    first = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task)
+    assert tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task) == first
+    write_task(tmp_path / "tone.py", "row = {'text': row['text'].lower()}")
+    with pytest.raises(RunError, match=r"setting task\.file: "):
+        tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task)
+
+
+def test_the_number_of_threads_comes_from_the_folder(done: RunResult, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with more processors goes on with the number of threads that the run began with."""
+    settings = {**{name: value for name, value in SETTINGS.items() if name != "threads"}, **SMALL, "method": "pet"}
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    events: list[Event] = []
+    data: dict[str, Any] = tiny_data()
+    train_run(TASK, **data, out=done.path, model=str(model), device="cpu", changes=settings, on_event=events.append)
+    assert {event.kind for event in events} == {"skipped"}
+
+
+# Test rows stay apart
+
+
+def overlapping(rows_of_test: Rows) -> tuple[str, ...]:
+    """The first test text as it may turn up elsewhere: other case, other blanks, a ligature."""
+    first, second = texts(rows_of_test)[:2]
+    return (f"  {first.upper()}", second.replace(" ", "\n  ").replace("fi", "\ufb01"))
+
+
+def test_pool_rows_that_are_test_rows_are_left_out_and_counted(model: Path, tmp_path: Path) -> None:
+    data = tiny_data()
+    twins = overlapping(data["test"])
+    assert [normalise(text) for text in twins] == [normalise(text) for text in texts(data["test"])[:2]]
+    pool = rows("pool", (twins[0], *texts(data["unlabeled"]), twins[1], twins[1]))
+    notices: list[str] = []
+    run = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, unlabeled=pool, on_notice=notices.append)
+    assert (run.report["data"]["removed_from_pool"], run.report["data"]["rows"]["pool"]) == (3, 30)
+    assert "3 unlabelled rows equal a test row and were left out" in notices
+    assert "3 unlabelled rows equal a test row and were left out" in (run.path / "report.md").read_text("utf-8")
+    assert texts(load_rows(run.path / "stages" / "rows" / "pool.parquet")) == texts(data["unlabeled"])
+
+
+def test_labelled_rows_that_are_test_rows_stop_the_run(model: Path, tmp_path: Path) -> None:
+    data = tiny_data()
+    train = replace(data["train"], fields={"text": (*overlapping(data["test"]), *texts(data["train"])[2:])})
+    with pytest.raises(DataError, match="--allow-overlap") as refused:
+        tiny_run(tmp_path / "run", model, "pet", settings=SMALL, train=train)
+    assert "train:1" in str(refused.value)
+    assert "train:2" in str(refused.value)
+    assert not (tmp_path / "run").exists()
+    run = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, train=train, allow_overlap=True)
+    assert run.report["data"]["overlap"] == ["train:1", "train:2"]
+    assert "2 labelled rows equal a test row (--allow-overlap)" in (run.path / "report.md").read_text("utf-8")
+
+
+def test_a_report_without_overlap_says_nothing_of_it(done: RunResult) -> None:
+    assert (done.report["data"]["overlap"], done.report["data"]["removed_from_pool"]) == ([], 0)
+    assert "overlap" not in (done.path / "report.md").read_text("utf-8")
+
+
+def without_test(folder: Path) -> dict[str, object]:
+    """What the stages computed, but for scores on test rows: models, pool scores, sets, label scores before training."""
+    kept = {name: value for name, value in snapshot(folder).items() if name.startswith(("stages/", "classifier/"))}
+    return {name: value for name, value in kept.items() if Path(name).name not in ("record.json", "test.parquet", "README.md")}
+
+
+@pytest.mark.parametrize("method", ["pet", "ipet", "supervised"])
+def test_test_rows_influence_nothing_but_the_scores(method: str, model: Path, tmp_path: Path) -> None:
+    data = tiny_data()
+    tests = {
+        "given": data["test"],
+        "labels": data["test"].with_labels([1 - label for label in data["test"].labels]),
+        "texts": rows("test", sentences()[50:57], labelled=True),
+        "none": None,
+    }
+    runs = {name: tiny_run(tmp_path / name, model, method, test=test, settings={"patterns": "0"}) for name, test in tests.items()}
+    expected = without_test(runs["given"].path)
+    assert {Path(name).suffix for name in expected} >= {".safetensors", ".parquet"}
+    for name, run in runs.items():
+        assert without_test(run.path) == expected, name
+    given, flipped = (runs[name].report["scores"]["classifier"]["accuracy"] for name in ("given", "labels"))
+    assert flipped == pytest.approx(1 - given)
+    for member, other in zip(*(runs[name].report["scores"]["members"] for name in ("given", "texts")), strict=True):
+        assert member["weight"] == other["weight"]
+
+
+# Mistakes that are found before anything is computed, or right at the beginning
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "message"),
+    [
+        ({"settings": {"patterns": "0,5"}}, SettingsError, r"patterns names \[5\]; task 'tone' has the patterns 0 to 1"),
+        ({"settings": {"patterns": "1,1"}}, SettingsError, "each pattern can be named once"),
+        ({"settings": {"method": "magic"}}, SettingsError, "method is 'magic'; legal are pet, ipet"),
+        ({"settings": {"member.steps": 0}}, SettingsError, r"member.steps is 0; at least 1 is legal"),
+        ({"settings": {"members.steps": 2}}, SettingsError, r"no such setting: members\.steps; legal are"),
+        ({"device": "abacus"}, SettingsError, "--device 'abacus' cannot be used here"),
+        ({"unlabeled": ()}, DataError, "needs unlabelled rows"),
+        ({"train": None, "settings": {"method": "supervised"}}, DataError, "learns from labelled rows only"),
+        ({"train": tiny_data()["train"].with_labels([0] * 8)}, DataError, "must hold every label, and lack 'positive'"),
+        ({"shots": 5}, DataError, "5"),
+        ({"task": with_words("bad", "日本")}, TaskError, "'日本'"),
+    ],
+)
+def test_mistakes_leave_no_folder(changes: dict[str, Any], kind: type[Exception], message: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(kind, match=message):
+        tiny_run(tmp_path / "run", model, "pet", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_models_that_cannot_be_used_leave_no_folder(tmp_path: Path) -> None:
+    tiny_masked_lm("bert", tmp_path / "other", hidden_size=16, vocab_size=100)
+    with pytest.raises(ModelError, match="tokenizer has 3000 tokens and its weights 100; they do not belong together"):
+        tiny_run(tmp_path / "run", tmp_path / "other", "pet")
+    model = tiny_model(tmp_path / "model")
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"model\.safetensors is missing, cut off or damaged"):
+        tiny_run(tmp_path / "run", model, "pet")
+    assert not (tmp_path / "run").exists()
+
+
+FAIL = "if row['text'] == {text!r}: raise ValueError('odd row')"
+
+
+def test_a_pattern_that_fails_in_the_middle_takes_the_folder_back(model: Path, tmp_path: Path) -> None:
+    """The first, the middle and the last row are looked at beforehand; this one is met when a member begins."""
+    odd = texts(tiny_data()["unlabeled"])[3]
+    task = write_task(tmp_path / "tone.py", FAIL.format(text=odd))
+    events: list[Event] = []
+    with pytest.raises(TaskError, match="pattern function 'ask' raised ValueError: odd row"):
+        tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task, on_event=events.append)
+    assert {event.unit for event in events} >= {"rows", "untrained-p0", "g0-p0-s0"}
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    write_task(tmp_path / "tone.py", "pass")
+    tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task)
+
+
+def test_what_was_trained_is_not_taken_back(model: Path, tmp_path: Path) -> None:
+    odd = texts(tiny_data()["unlabeled"])[3]
+    task = write_task(tmp_path / "tone.py", FAIL.format(text=odd), patterns='"{text} {mask}", ask')
+    with pytest.raises(TaskError, match="odd row"):
+        tiny_run(tmp_path / "run", model, "pet", settings={**SMALL, "patterns": ""}, task=task)
+    assert (tmp_path / "run" / "stages" / "g0-p0-s0" / "record.json").exists()
+    with pytest.raises(TaskError, match="odd row"):
+        tiny_run(tmp_path / "run", model, "pet", settings={**SMALL, "patterns": ""}, task=task)
