@@ -103,16 +103,17 @@ def save_classifier(model: Any, tokenizer: Any, folder: Path, *, task: Task, max
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         model.to("cpu").save_pretrained(str(folder))
-        _for_pipelines(tokenizer, model).save_pretrained(str(folder))
+        _for_pipelines(tokenizer, model, max_length).save_pretrained(str(folder))
     write_json(folder / "petkit.json", {"schema": 1, "task": task_spec(task), "labels": list(task.labels), "max_length": max_length})
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def _for_pipelines(tokenizer: Any, model: Any) -> Any:
-    """The tokenizer, handing out token types if the model was trained with them: transformers 5 leaves them out for ALBERT."""
-    if not _takes_types(model) or "token_type_ids" in tokenizer.model_input_names:
-        return tokenizer
+def _for_pipelines(tokenizer: Any, model: Any, max_length: int) -> Any:
+    """The tokenizer as plain pipelines need it, so that they feed the model what it learned from: cut to as many tokens, and with
+    token types if it takes them, which transformers 5 leaves out for ALBERT."""
     changed = copy.deepcopy(tokenizer)
-    changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
-    changed.init_kwargs["model_input_names"] = changed.model_input_names
+    changed.model_max_length = max_length
+    if _takes_types(model) and "token_type_ids" not in tokenizer.model_input_names:
+        changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
+        changed.init_kwargs["model_input_names"] = changed.model_input_names
     return changed

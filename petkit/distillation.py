@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from petkit.backbones import load_classifier
+from petkit.backbones import load_classifier, longest_input
 from petkit.classifier import divide_logits, predict_logits, save_classifier, train_classifier
 from petkit.compute import computing
 from petkit.losses import distillation_loss, fit_temperature, label_loss, soft_labels
@@ -61,7 +61,7 @@ def _fit(
         with seeded(seed, "head"):
             model = load_classifier(stage.checkpoint, task.labels, trust_remote_code=stage.trust_remote_code).to(stage.device)
         tokenizer = stage.tokenizer()
-        encoder = stage.encoder(tokenizer)
+        encoder = stage.encoder(tokenizer, longest=longest_input(model.config))
         encoded = encoder.plain(rows, task)
         loop = loop_settings(settings, stage.settings.precision)
         trained = train_classifier(

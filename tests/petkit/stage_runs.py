@@ -67,3 +67,8 @@ def context_for(root: Path, name: str, *needs: str, seed: int = 42) -> UnitConte
         folder.mkdir(parents=True)
     needed = {need: stage_folder(root, need) for need in ("rows", *needs)}
     return UnitContext(name, root, out, work, lambda done, total=None, **facts: None, seed, needed)
+
+
+def replay(spec: dict[str, Any], context: UnitContext) -> Any:
+    """A stage that gives the record it was given."""
+    return spec["record"]
