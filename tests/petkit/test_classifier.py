@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_logits_are_those_of_plain_transformers(family: str, task: Task, tmp_pat
         batch = classifier_logits(model, collate(encoded, range(6), pad_id=encoder.pad_id)).numpy()
     np.testing.assert_allclose(batch, wanted, atol=1e-5)
     found = predict_logits(model, encoded, pad_id=encoder.pad_id, token_budget=100)
-    assert (found.dtype, found.shape) == (np.float32, (6, len(task.labels)))
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert np.ptp(found, axis=0).max() > 1e-3, "or nothing is compared"
 
@@ -97,8 +98,8 @@ def test_the_last_layer_is_found_among_others_of_its_size(tmp_path: Path) -> Non
 
 
 def test_a_model_without_such_a_layer_is_refused() -> None:
-    model = nn.Sequential(nn.Linear(4, 7))
-    model.config = transformers.BertConfig(num_labels=3)  # type: ignore[assignment]
+    model: Any = nn.Sequential(nn.Linear(4, 7))
+    model.config = SimpleNamespace(num_labels=3)
     with pytest.raises(ModelError, match="Sequential has no linear layer with 3 outputs"):
         divide_logits(model, 2.0)
 

@@ -124,8 +124,12 @@ def pipe_of(folder: Path) -> Any:
 
 
 def probabilities(folder: Path, inputs: Any, labels: tuple[str, ...]) -> np.ndarray:
-    found = pipe_of(folder)(inputs, top_k=None)
-    return np.array([[{e["label"]: e["score"] for e in row}[label] for label in labels] for row in found])
+    return table_of(pipe_of(folder)(inputs, top_k=None), labels)
+
+
+def table_of(served: Any, labels: tuple[str, ...]) -> np.ndarray:
+    """A pipeline's answers as (N, C)."""
+    return np.array([[{e["label"]: e["score"] for e in row}[label] for label in labels] for row in served])
 
 
 def test_the_temperature_is_divided_into_the_last_layer(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,8 +168,8 @@ def test_a_model_with_few_positions_cuts_texts_to_what_it_takes(tmp_path: Path) 
     distil(tmp_path, TOPICS, model)
     assert json.loads((folder_of(tmp_path) / "petkit.json").read_text(encoding="utf-8"))["max_length"] == 24
     pipe = transformers.pipeline("text-classification", model=str(folder_of(tmp_path)), device="cpu")
-    served = pipe(list(long.fields["text"]), top_k=None, truncation=True)
-    found = [[{e["label"]: e["score"] for e in row}[label] for label in TOPICS.labels] for row in served]
+    served: Any = pipe(list(long.fields["text"]), top_k=None, truncation=True)
+    found = table_of(served, TOPICS.labels)
     np.testing.assert_allclose(found, own_probabilities(folder_of(tmp_path), TOPICS, long, max_length=24), atol=1e-5)
 
 
@@ -208,7 +212,7 @@ def test_plain_transformers_serves_every_family_without_petkit(classifiers: dict
         task = TOPICS if name.endswith("topics") else PAIRS
         both = {"premise": tuple(pair["text"] for pair in pairs), "hypothesis": tuple(pair["text_pair"] for pair in pairs)}
         rows = texts(6, start=30) if task is TOPICS else Rows(tuple("abcd"), both)
-        found = np.array([[{e["label"]: e["score"] for e in row}[label] for label in task.labels] for row in answers[name]])
+        found = table_of(answers[name], task.labels)
         np.testing.assert_allclose(found, own_probabilities(folder, task, rows), atol=1e-5, err_msg=name)
         assert np.ptp(found, axis=0).max() > 1e-4, f"{name}: or nothing is compared"
 
@@ -217,4 +221,5 @@ def own_probabilities(folder: Path, task: Task, rows: Rows, *, max_length: int =
     """By the functions that trained it."""
     encoder = Encoder(load_tokenizer(str(folder)), max_length=max_length)
     model = load_classifier(str(folder), task.labels)
-    return softmax(predict_logits(model, encoder.plain(rows, task), pad_id=encoder.pad_id, token_budget=512), axis=1)
+    found: np.ndarray = softmax(predict_logits(model, encoder.plain(rows, task), pad_id=encoder.pad_id, token_budget=512), axis=1)
+    return found

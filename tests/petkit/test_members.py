@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+import petkit.batching
 import petkit.members
 from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
 from petkit.encoding import Encoder
@@ -112,13 +113,13 @@ def gradients(model: Any, loss: Tensor) -> dict[str, Tensor]:
 def catch_masking(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     """Every (batch, masked) that the MLM loss is asked for."""
     found: list[tuple[Any, Any]] = []
-    compute = petkit.members.masked_lm_loss
+    compute = petkit.members.joint_pass
 
-    def watched(model: MaskedLM, batch: Any, masked: Any) -> Tensor:
+    def watched(model: MaskedLM, labeled: Any, plan: Any, batch: Any, masked: Any, *, pad_id: int) -> tuple[Tensor, Tensor]:
         found.append((batch, masked))
-        return compute(model, batch, masked)
+        return compute(model, labeled, plan, batch, masked, pad_id=pad_id)
 
-    monkeypatch.setattr(petkit.members, "masked_lm_loss", watched)
+    monkeypatch.setattr(petkit.members, "joint_pass", watched)
     return found
 
 
@@ -152,7 +153,7 @@ def test_a_step_is_that_of_the_naive_way(family: str, words: Verbalizer, languag
     assert max(float(g.abs().max()) for g in theirs.values()) > 1e-2
     for name, gradient in theirs.items():
         mine = ours.get(name, torch.zeros_like(gradient))
-        torch.testing.assert_close(mine, gradient, atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(mine, gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize("words", [ONE, SEVERAL])
@@ -223,7 +224,7 @@ def rows_seen(settings: MemberSettings, steps: int, monkeypatch: pytest.MonkeyPa
     """Indices of the labelled and the unlabelled rows of each micro-batch."""
     data = data_for(ONE)
     seen: tuple[list[Any], list[Any]] = ([], [])
-    collate = petkit.members.collate
+    collate = petkit.batching.collate
 
     def watched(encoded: Any, indices: Any, **options: Any) -> Any:
         seen[encoded is data.unlabeled].append(np.asarray(indices).tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
+from yaml import safe_load  # type: ignore[import-untyped]
 
 from petkit.modelcard import model_card
 from petkit.pvp import Task
@@ -29,7 +29,7 @@ def card(task: Task = TASK, **more: Any) -> str:
 def test_the_front_matter_is_what_hubs_read() -> None:
     """The language code no is a string, not YAML's false."""
     _, head, body = card().split("---\n", 2)
-    assert yaml.safe_load(head) == {"language": "no", "pipeline_tag": "text-classification", "tags": ["petkit", "few-shot"]}
+    assert safe_load(head) == {"language": "no", "pipeline_tag": "text-classification", "tags": ["petkit", "few-shot"]}
     assert body.strip().startswith("# mood")
 
 

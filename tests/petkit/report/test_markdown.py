@@ -127,5 +127,11 @@ def test_without_scores_it_says_that_nothing_is_known() -> None:
 
 @pytest.mark.parametrize("method", ["supervised", "tfidf"])
 def test_a_baseline_as_method_is_named(method: str) -> None:
-    none = {"members": [], "generations": [], "ensemble": None, "classifier": scores(0.5), "baselines": {"supervised": None, "tfidf": None}}
+    none: dict[str, Any] = {
+        "members": [],
+        "generations": [],
+        "ensemble": None,
+        "classifier": scores(0.5),
+        "baselines": {"supervised": None, "tfidf": None},
+    }
     assert [row[0] for row in score_rows(report_of(scores=none, method=method))] == [f"classifier ({method})"]
