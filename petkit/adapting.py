@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from transformers import AutoConfig
+
+from petkit.backbones import longest_input
 from petkit.compute import computing
+from petkit.modelfiles import open_pretrained, resolve
 from petkit.pretraining import PretrainSettings, pretrain
 from petkit.stages import Stage
 from petkit.units import UnitContext
@@ -18,12 +22,13 @@ def adapt_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     settings = stage.settings
     pool, train = stage.rows("pool"), stage.rows("train")
     documents = [[" ".join(rows.row(i).values())] for rows in (pool, train) for i in range(len(rows))]
+    config = open_pretrained(AutoConfig, resolve(stage.checkpoint), trust_remote_code=stage.trust_remote_code)
     how = PretrainSettings(
         steps=settings.adapt_steps,
         init=stage.checkpoint,
         learning_rate=settings.adapt_learning_rate,
         rows=32,
-        length=min(128, settings.max_length),
+        length=min(128, settings.max_length, longest_input(config)),
         held_out=0.05,
         precision=settings.precision,
         device=stage.device,

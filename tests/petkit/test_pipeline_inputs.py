@@ -182,6 +182,15 @@ def test_test_rows_influence_nothing_but_the_scores(method: str, model: Path, tm
         assert member["weight"] == other["weight"]
 
 
+def test_texts_are_cut_to_what_the_model_can_read(model: Path, tmp_path: Path) -> None:
+    """The model has 40 positions; every stage takes that into account, adaptation and baselines too."""
+    long = {"max_length": 256, "token_budget": 512, "patterns": "0"}
+    pool = rows("pool", tuple(" ".join(sentences()[i : i + 20]) for i in range(60, 90)))
+    run = tiny_run(tmp_path / "run", model, "ipet", unlabeled=pool, settings=long)
+    assert run.report["adaptation"]["tokens"] == 2 * 32 * 40
+    assert run.report["scores"]["classifier"] is not None
+
+
 # Mistakes that are found before anything is computed, or right at the beginning
 
 
