@@ -53,15 +53,11 @@ class Contest:
 
 def contests(material: Material, folder: Path) -> list[Contest]:
     """All measurements, on these rows; files that they write go to ``folder``."""
-    small, large = (4, 256), (6, 384)
+    labelling = partial(_labelling, material, folder)
     return [
-        Contest(
-            "labelling 4 x 256", "texts", ("naive", "bare encoder"), partial(_labelling, material, folder, *small), _labelling_demands(20)
-        ),
-        Contest(
-            "labelling 6 x 384", "texts", ("naive", "bare encoder"), partial(_labelling, material, folder, *large), _labelling_demands(9)
-        ),
-        Contest("training step 4 x 256", "steps", ("naive", "bare"), partial(_training, material, *small), (Demand("ours", "naive", 9),)),
+        Contest("labelling 4 x 256", "texts", ("naive", "bare encoder"), partial(labelling, 4, 256), _labelling_demands(20)),
+        Contest("labelling 6 x 384", "texts", ("naive", "bare encoder"), partial(labelling, 6, 384), _labelling_demands(9)),
+        Contest("training 4 x 256", "steps", ("naive", "bare"), partial(_training, material, 4, 256), (Demand("ours", "naive", 9),)),
         Contest("tokenising 4 patterns", "texts", ("naive",), partial(_tokenising, material)),
         Contest("packing and masking", "tokens", (), partial(_masking, material)),
     ]
@@ -99,7 +95,7 @@ def _labelling(material: Material, folder: Path, layers: int, hidden: int) -> li
 def equal_lengths(encoded: Encoded) -> list[Tensor]:
     """All rows as batches (B, T) int64 of rows of the same length: every real token, no padding."""
     return [
-        torch.from_numpy(np.stack([encoded.row(i) for i in np.flatnonzero(encoded.lengths == length)]).astype(np.int64))
+        torch.from_numpy(np.stack([encoded.row(int(i)) for i in np.flatnonzero(encoded.lengths == length)]).astype(np.int64))
         for length in np.unique(encoded.lengths)
     ]
 
@@ -162,7 +158,7 @@ def _tokenising(material: Material) -> list[Way]:
 
     def strings() -> None:
         for pvp in pvps:
-            clozes = [pvp.pattern.source.format(mask=material.tokenizer.mask_token, text=text) for text in rows.fields["text"]]
+            clozes = [str(pvp.pattern.source).format(mask=material.tokenizer.mask_token, text=text) for text in rows.fields["text"]]
             material.tokenizer(clozes, truncation=True, max_length=256, return_tensors="np", padding="max_length")
 
     def ours() -> None:

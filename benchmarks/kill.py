@@ -2,10 +2,9 @@
 
     python benchmarks/kill.py TASK [--kills 20] [--seed 0] [--out DIR] -- --model M --train F --unlabeled F --test F [flags of petkit train]
 
-The command ``petkit train TASK ...`` runs once undisturbed. Then it runs in another folder, and is killed (SIGKILL) after a random
-time, and run again, until it has been killed ``--kills`` times and is left to end. Times are drawn anew for each start from 0 to what
-is left of the undisturbed run's time, so that kills hit the start, the stages and the end alike. Prints one line for each kill, and in
-the end whether every file is equal; exit code 1 if not.
+The command ``petkit train TASK ...`` runs once undisturbed. Then it runs in another folder, and is killed (SIGKILL) at a random time
+after it has opened the folder, and run again, until it has been killed ``--kills`` times and is left to end. The times are drawn so
+that the kills spread over the whole run. Prints one line for each kill, and in the end whether every file is equal; exit code 1 if not.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from petkit.locks import holder
+
 __all__ = ["differences", "kill_often"]
 
 VOLATILE = {"record.json": ("seconds", "finished"), "run.json": ("created",), "report.json": ("seconds",)}
 """What may differ between two equal runs, by file name; in report.md it is the line with the seconds."""
-START_SECONDS = 5.0
-"""What a start takes at least on a slow machine: loading torch and transformers."""
 
 
 def content(path: Path) -> object:
@@ -66,39 +65,35 @@ def kill_often(command: Sequence[str], folder: Path, *, kills: int, seconds: flo
     """Run ``command`` (which makes ``folder``), kill it ``kills`` times, let it end; what happened, one entry per kill.
 
     Args:
-        seconds: of an undisturbed run. A start that ends before its kill counts as no kill; the folder is then taken away and the run
-            begins anew, so that every kill hits a run at work.
+        seconds: of an undisturbed run's stages. A start that ends before its kill counts as no kill: the finished folder is put aside,
+            to be compared too, and the run begins anew.
     """
     log, found = folder.with_suffix(".log"), list[dict[str, Any]]()
     while len(found) < kills:
-        left = max(2 * START_SECONDS, seconds * (kills - len(found)) / kills)
-        after = rng.uniform(0.2, left)
+        after = rng.expovariate(kills / (2 * seconds))
         child = begin(command, log)
+        while child.poll() is None and holder(folder / ".lock") is None:
+            time.sleep(0.01)
         try:
-            code = child.wait(after)
+            child.wait(after)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
-            found.append({"after": after, "units": done(folder), "begun": sorted(path.name for path in folder.glob("work/*"))})
-            print(
-                f"kill {len(found)}: after {after:.1f} s, {done(folder)} units done, at work: {', '.join(found[-1]['begun']) or '-'}",
-                flush=True,
-            )
+            found.append({"after": after, "units": done(folder), "work": sorted(path.name for path in folder.glob("work/*"))})
+            print(f"kill {len(found)}: after {after:.1f} s, {done(folder)} units done, at work: {', '.join(found[-1]['work'])}", flush=True)
             continue
-        if code:
-            raise SystemExit(f"the run failed with exit code {code}; see {log}")
-        print(f"ended before its kill after {after:.1f} s; begins anew", flush=True)
-        check_end(folder)
-        folder.rename(folder.with_name(f"{folder.name}-ended-{len(found)}-{time.monotonic_ns()}"))
-    if begin(command, log).wait():
-        raise SystemExit(f"the run failed; see {log}")
+        check_end(child, folder, log)
+        folder.rename(folder.with_name(f"{folder.name}-{len(found)}"))
+    child = begin(command, log)
+    child.wait()
+    check_end(child, folder, log)
     return found
 
 
-def check_end(folder: Path) -> None:
-    """A run that says it has ended has a report."""
-    if not (folder / "report.json").is_file():
-        raise SystemExit(f"{folder} has no report.json though the run has ended")
+def check_end(child: subprocess.Popen[Any], folder: Path, log: Path) -> None:
+    """A run that was not killed ends well, and has a report."""
+    if child.returncode or not (folder / "report.json").is_file():
+        raise SystemExit(f"the run in {folder} failed with exit code {child.returncode}; see {log}")
 
 
 def main() -> int:
@@ -108,24 +103,25 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to put the two runs; default: a temporary folder")
-    parser.add_argument("flags", nargs="*", help="after --: flags of petkit train, without --out")
-    given = parser.parse_args()
+    parser.epilog = "After --: flags of petkit train, without --out."
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    given, flags = parser.parse_args(sys.argv[1:end]), sys.argv[end + 1 :]
     out = given.out or Path(tempfile.mkdtemp(prefix="petkit-kill-"))
     out.mkdir(parents=True, exist_ok=True)
 
     def command(name: str) -> list[str]:
-        return [sys.executable, "-c", "from petkit.cli import main; main()", "train", given.task, "--out", str(out / name), *given.flags]
+        return [sys.executable, "-c", "from petkit.cli import main; main()", "train", given.task, "--out", str(out / name), *flags]
 
-    started = time.monotonic()
-    if begin(command("undisturbed"), out / "undisturbed.log").wait():
-        raise SystemExit(f"the undisturbed run failed; see {out / 'undisturbed.log'}")
-    seconds = time.monotonic() - started
-    print(f"undisturbed: {seconds:.1f} s, {done(out / 'undisturbed')} units", flush=True)
+    left_alone = begin(command("undisturbed"), out / "undisturbed.log")
+    left_alone.wait()
+    check_end(left_alone, out / "undisturbed", out / "undisturbed.log")
+    seconds = sum(json.loads((out / "undisturbed" / "report.json").read_bytes())["seconds"].values())
+    print(f"undisturbed: {seconds:.1f} s in {done(out / 'undisturbed')} units", flush=True)
     found = kill_often(command("killed"), out / "killed", kills=given.kills, seconds=seconds, rng=random.Random(given.seed))
     others = [path for path in out.glob("killed*") if path.is_dir()]
     odd = sorted({name for path in others for name in differences(out / "undisturbed", path)})
-    stages = {name for kill in found for name in kill["begun"]}
-    print(f"{len(found)} kills, in {len(stages)} different units at work; files that differ: {', '.join(odd) or 'none'} ({out})")
+    units = {name for kill in found for name in kill["work"]}
+    print(f"{len(found)} kills, {len(units)} different units were at work; files that differ: {', '.join(odd) or 'none'} ({out})")
     return 1 if odd else 0
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from petkit.pvp import MASK, SEGMENT_BREAK, PVP, Text
+from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Text
 from petkit.rows import Rows
 
 __all__ = ["Features", "encode", "evaluate", "make_optimizer", "mask_tokens", "train_step"]
@@ -26,7 +26,7 @@ _IGNORED = -100
 
 @dataclass(frozen=True)
 class Features:
-    """N padded rows: ``input_ids``, ``attention_mask``, ``token_type_ids`` (N, T) int64, and ``mlm_labels`` (N, T), 1 at the mask, else -1."""
+    """N padded rows, all (N, T) int64; ``mlm_labels`` is 1 at the mask and -1 elsewhere."""
 
     input_ids: Tensor
     attention_mask: Tensor

@@ -13,8 +13,8 @@ __all__ = ["as_dict", "lines"]
 
 
 def as_dict(contest: Contest, timings: Timings) -> dict[str, Any]:
-    """A contest's figures: per way the speed, the ratios to the others (median, least, greatest) and all rounds; demands and whether met."""
-    ways = {
+    """A contest in figures: per way the speed, the ratios (median, least, greatest) and all rounds; demands and whether met."""
+    ways: dict[str, dict[str, Any]] = {
         name: {
             "per_second": timings.per_second(name),
             "times": {other: _spread(timings.ratios(name, other)) for other in contest.others if other != name},

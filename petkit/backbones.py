@@ -8,18 +8,21 @@ A classic masked-LM forward makes (B, T, V) logits to read a few numbers at one 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from petkit import heads
+from petkit import heads, stacks
 from petkit.errors import ModelError
-from petkit.heads import Head, Stack, gather_slots, run_layers
+from petkit.heads import Head
 from petkit.modelfiles import check_folder, check_model_type, check_tokenizer_folder, open_pretrained, quiet, refuse_model_type, resolve
+from petkit.stacks import Stack, gather_slots, hidden_states, slot_states
 
 if TYPE_CHECKING:
     from petkit.batching import Batch
@@ -43,17 +46,17 @@ class Family:
     attention: str = "sdpa"
 
 
-_ROBERTA = Family("roberta", heads.roberta_head, ("lm_head.",), stack=heads.bert_stack)
+_ROBERTA = Family("roberta", heads.roberta_head, ("lm_head.",), stack=stacks.bert_stack)
 
 FAMILIES: dict[str, Family] = {
-    "bert": Family("bert", heads.bert_head, ("cls.",), types=True, stack=heads.bert_stack),
+    "bert": Family("bert", heads.bert_head, ("cls.",), types=True, stack=stacks.bert_stack),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
-    "albert": Family("albert", heads.albert_head, ("predictions.",), types=True, stack=heads.albert_stack),
-    "distilbert": Family("distilbert", heads.distilbert_head, ("vocab_",), stack=heads.distilbert_stack),
+    "albert": Family("albert", heads.albert_head, ("predictions.",), types=True, stack=stacks.albert_stack),
+    "distilbert": Family("distilbert", heads.distilbert_head, ("vocab_",), stack=stacks.distilbert_stack),
     "deberta-v2": Family("deberta", heads.deberta_head, ("cls.", "lm_predictions."), types=True, attention="eager"),
-    "electra": Family("electra", heads.electra_head, ("generator_",), types=True, stack=heads.bert_stack),
+    "electra": Family("electra", heads.electra_head, ("generator_",), types=True, stack=stacks.bert_stack),
     "modernbert": Family("model", heads.modernbert_head, ("head.", "decoder.")),
 }
 """config.model_type -> family. DeBERTa-v2 includes v3; ELECTRA means its generator."""
@@ -117,12 +120,12 @@ class MaskedLM(nn.Module):
         return self.family.stack if self.model.config._attn_implementation == "sdpa" else None
 
     def hidden(self, batch: Batch) -> Tensor:
-        """The last layer's states at all positions, before the head: (B, T, H)."""
+        """The last layer's states at all positions, before the head: (B, T, H). What stands at padding means nothing."""
         stack, encoder, inputs = self._stack(), self._encoder(), self._inputs(batch)
-        if stack is None:
-            states: Tensor = encoder(attention_mask=batch.attention_mask, **inputs).last_hidden_state
-            return states
-        return run_layers(stack.layers(encoder), stack.embed(encoder, inputs), _attention_mask(batch))
+        if stack is not None:
+            return hidden_states(stack, encoder, inputs, batch.attention_mask)
+        states: Tensor = encoder(attention_mask=batch.attention_mask, **inputs).last_hidden_state
+        return states
 
     def slot_hidden(self, batch: Batch) -> Tensor:
         """The last layer's states at ``batch.slots``: (B, M, H), the same as ``hidden`` there.
@@ -133,10 +136,22 @@ class MaskedLM(nn.Module):
         stack = self._stack()
         if stack is None or batch.slots.shape[1] == 0:
             return gather_slots(self.hidden(batch), batch.slots)
-        encoder, mask = self._encoder(), _attention_mask(batch)
-        *layers, last = stack.layers(encoder)
-        states = run_layers(layers, stack.embed(encoder, self._inputs(batch)), mask)
-        return stack.at_slots(last, states, gather_slots(states, batch.slots), mask)
+        return slot_states(stack, self._encoder(), self._inputs(batch), batch.attention_mask, batch.slots)
+
+    def hidden_at(self, batch: Batch, positions: NDArray[np.int64]) -> Tensor:
+        """The last layer's states at some positions: (S, H), computed as ``slot_hidden``; ``batch.slots`` plays no part.
+
+        Args:
+            positions: (S,) int64 into the flattened (B T), ascending; in the CPU's memory, so that no device has to be waited for.
+        """
+        rows, places = np.divmod(positions, batch.input_ids.shape[1])
+        counts = np.bincount(rows, minlength=len(batch))
+        rank = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+        slots = np.zeros((len(batch), int(counts.max(initial=1))), dtype=np.int64)
+        slots[rows, rank] = places
+        asked = replace(batch, slots=_on(slots, batch.input_ids.device))
+        found = self.slot_hidden(asked).flatten(0, 1)
+        return found.index_select(0, _on(rows * slots.shape[1] + rank, found.device))
 
     def _features(self, head: Head, hidden: Tensor) -> Tensor:
         for step in head.transform:
@@ -161,18 +176,14 @@ class MaskedLM(nn.Module):
             self.model.save_pretrained(path)
 
 
-def _attention_mask(batch: Batch) -> Tensor | None:
-    """(B, 1, 1, T) bool, or None where nothing is padded and finding that out costs no wait for a device."""
-    mask = batch.attention_mask
-    if mask.device.type == "cpu" and bool(mask.all()):
-        return None
-    return mask[:, None, None, :].bool()
-
-
 def longest_input(config: Any) -> int:
     """The most tokens a row may have for a model with this transformers config, special tokens counted."""
     taken = config.pad_token_id + 1 if FAMILIES[config.model_type] is _ROBERTA else 0  # RoBERTa counts positions from there
     return int(config.max_position_embeddings) - taken
+
+
+def _on(array: NDArray[np.int64], device: torch.device) -> Tensor:
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def load_masked_lm(path: str, *, trust_remote_code: bool = False, revision: str | None = None, local_files_only: bool = False) -> MaskedLM:

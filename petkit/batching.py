@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from petkit.encoded import Encoded, flat_ranges
 from petkit.errors import SettingsError
@@ -41,6 +42,20 @@ class Batch:
         """The same batch on ``device``; a copy to a GPU is queued and does not wait for it."""
         where = torch.device(device)
         return Batch(*(_moved(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots)))
+
+    def above(self, other: Batch, *, pad_id: int) -> Batch:
+        """The rows of this batch and below them those of another, padded to the longer of the two; without slots."""
+        width = max(self.input_ids.shape[1], other.input_ids.shape[1])
+
+        def joined(mine: Tensor, theirs: Tensor, fill: int = 0) -> Tensor:
+            return torch.cat([functional.pad(t, (0, width - t.shape[1]), value=fill) for t in (mine, theirs)])
+
+        return Batch(
+            joined(self.input_ids, other.input_ids, pad_id),
+            joined(self.attention_mask, other.attention_mask),
+            joined(self.token_type_ids, other.token_type_ids),
+            self.slots.new_zeros(len(self) + len(other), 0),
+        )
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:

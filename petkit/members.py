@@ -7,12 +7,13 @@ one-token words and the hinge loss of Schick & Schütze 2021b, section 3.1 (arXi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from petkit.backbones import MaskedLM, check_vocabulary
 from petkit.batching import Batch, collate
@@ -22,13 +23,12 @@ from petkit.encoding import Encoder
 from petkit.headcheck import head_report
 from petkit.losses import hinge_loss, label_loss, mix_losses
 from petkit.metrics import accuracy, evaluate
-from petkit.objectives import MaskedLanguageModeling, Vocabulary, objective, stream
-from petkit.pretraining import masked_lm_loss
+from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary, objective, stream
 from petkit.pvp import PVP
 from petkit.rowfiles import load_rows, save_scores
 from petkit.rows import Rows
 from petkit.sampling import epoch_batch
-from petkit.scoring import ScoringPlan, label_scores, plan, score_rows
+from petkit.scoring import ScoringPlan, label_scores, plan, score_rows, slot_scores
 from petkit.settings import MemberSettings, Settings
 from petkit.stages import Stage
 from petkit.training import Trained, TrainSettings, train
@@ -77,14 +77,16 @@ def train_member(
     def losses(step: int, micro: int) -> Mapping[str, Tensor]:
         index = step * settings.accumulate + micro
         chosen = epoch_batch(seed, "labeled", index=index, batch=settings.batch, size=len(data.labeled))
-        batch = collate(data.labeled, chosen, pad_id=vocabulary.pad_id, device=device)
+        batch = collate(data.labeled, chosen, pad_id=vocabulary.pad_id)
         targets = torch.from_numpy(data.labels[chosen]).to(device, non_blocking=True)
-        label = on_labels(label_scores(model, batch, data.plan), targets)
         if not with_language:
+            label = on_labels(label_scores(model, batch.to(device), data.plan), targets)
             return {"loss": label, "label": label}
         others = epoch_batch(seed, "unlabeled", index=index, batch=settings.unlabeled_batch, size=len(data.unlabeled))
         raw = collate(data.unlabeled, others, pad_id=vocabulary.pad_id)
-        language = language_loss(model, raw, masking, vocabulary, stream(seed, "mask", step=index))
+        corrupted, masked = corrupt(raw, masking, vocabulary, stream(seed, "mask", step=index))
+        scores, language = joint_pass(model, batch, data.plan, corrupted, masked, pad_id=vocabulary.pad_id)
+        label = on_labels(scores, targets)
         return {"loss": mix_losses(label, language, weight=settings.mlm_weight), "label": label, "mlm": language}
 
     return train(
@@ -98,13 +100,30 @@ def train_member(
     )
 
 
-def language_loss(
-    model: MaskedLM, batch: Batch, masking: MaskedLanguageModeling, vocabulary: Vocabulary, rng: np.random.Generator
-) -> Tensor:
-    """The MLM loss of a batch (B, T) on the CPU: masked here, then moved to the model's device."""
+def corrupt(batch: Batch, masking: MaskedLanguageModeling, vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[Batch, MaskedBatch]:
+    """A batch (B, T) on the CPU as the model is to see it, and where it has to say what."""
     masked = masking.batch(batch.input_ids.numpy(), batch.attention_mask.numpy() == 1, vocabulary, rng)
-    corrupted = Batch(torch.from_numpy(masked.inputs), batch.attention_mask, batch.token_type_ids, batch.slots)
-    return masked_lm_loss(model, corrupted.to(model.device), masked)
+    return replace(batch, input_ids=torch.from_numpy(masked.inputs)), masked
+
+
+def joint_pass(
+    model: MaskedLM, labeled: Batch, plan: ScoringPlan, corrupted: Batch, masked: MaskedBatch, *, pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Label scores (B, C) of the labelled rows and the mean MLM loss of the others, both batches on the CPU, in one forward pass.
+
+    Equal to two passes but for dropout's draws. Gradients of the embeddings are made once, and the last layer runs only where a
+    label or a token is asked for.
+    """
+    joined = labeled.above(corrupted, pad_id=pad_id)
+    width, slots = joined.input_ids.shape[1], labeled.slots.numpy()
+    rows, places = np.divmod(masked.positions, corrupted.input_ids.shape[1])
+    asked = np.concatenate([(np.arange(len(slots))[:, None] * width + slots).ravel(), (rows + len(slots)) * width + places])
+    hidden = model.hidden_at(joined.to(model.device), asked)
+    scores = slot_scores(model, hidden[: slots.size].unflatten(0, slots.shape), plan)
+    if len(masked.targets) == 0:
+        return scores, hidden.sum() * 0.0
+    targets = torch.from_numpy(masked.targets).to(hidden.device, non_blocking=True)
+    return scores, functional.cross_entropy(model.vocab_logits(hidden[slots.size :]), targets)
 
 
 def loop_settings(settings: Any, precision: str) -> TrainSettings:

@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from petkit.pvp import PVP
     from petkit.rows import Rows
 
-__all__ = ["Decoding", "ScoringPlan", "label_scores", "plan", "score_encoded", "score_rows", "token_log_probs", "word_scores"]
+__all__ = [
+    "Decoding",
+    "ScoringPlan",
+    "label_scores",
+    "plan",
+    "score_encoded",
+    "score_rows",
+    "slot_scores",
+    "token_log_probs",
+    "word_scores",
+]
 
 Decoding = Literal["max-first", "left-to-right", "parallel"]
 """Which slot of a word is filled next: the one the model is surest of, the leftmost, or all in one pass."""
@@ -162,15 +172,19 @@ def token_log_probs(model: MaskedLM, hidden: Tensor, ids: Tensor) -> Tensor:
 
 
 def label_scores(model: MaskedLM, batch: Batch, plan: ScoringPlan) -> Tensor:
-    """Scores (B, C) float32 of a batch in one pass, with gradient: what training uses.
+    """Scores (B, C) float32 of a batch in one pass, with gradient: ``slot_scores`` of its slots."""
+    return slot_scores(model, model.slot_hidden(batch), plan)
+
+
+def slot_scores(model: MaskedLM, hidden: Tensor, plan: ScoringPlan) -> Tensor:
+    """Scores (B, C) float32 from the states (B, M, H) at the mask slots, with gradient: what training uses.
 
     ``single``: mean logits of the words. ``multi``: for all labels with the same ``plan.masks`` slots,
     log q~(l|x) = sum of the token log-probabilities at the word's first |v(l)| slots (2009.07118, section 3.1); they do not
     sum to one over the labels, hence the hinge loss there.
     """
-    if batch.slots.shape[1] != plan.masks:
-        raise ValueError(f"the batch has {batch.slots.shape[1]} mask slots per row; the plan needs {plan.masks}")
-    hidden = model.slot_hidden(batch)
+    if hidden.shape[1] != plan.masks:
+        raise ValueError(f"the batch has {hidden.shape[1]} mask slots per row; the plan needs {plan.masks}")
     ids, owner, columns = _tensors(plan, hidden.device)
     if plan.kind == "single":
         return word_scores(model.word_logits(hidden[:, 0], ids), owner, plan.labels)

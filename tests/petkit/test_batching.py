@@ -75,6 +75,16 @@ def test_a_batch_carries_types_and_int64() -> None:
         batch.slots = batch.slots  # type: ignore[misc]
 
 
+def test_two_batches_above_each_other_keep_their_rows() -> None:
+    one, other = collate(Encoded.of([[5, 6], [7]], slots=[[0], [0]]), [0, 1], pad_id=3), collate(Encoded.of([[8, 9, 10]]), [0], pad_id=3)
+    both, turned = one.above(other, pad_id=3), other.above(one, pad_id=3)
+    assert both.input_ids.tolist() == [[5, 6, 3], [7, 3, 3], [8, 9, 10]]
+    assert both.attention_mask.tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 1]]
+    assert turned.input_ids.tolist() == [[8, 9, 10], [5, 6, 3], [7, 3, 3]]
+    assert both.token_type_ids.tolist() == [[0] * 3] * 3
+    assert both.slots.shape == (3, 0)
+
+
 def test_an_empty_batch_is_empty() -> None:
     batch = collate(Encoded.of([[1, 2]], slots=[[0]]), [], pad_id=0)
     assert [tuple(t.shape) for t in (batch.input_ids, batch.attention_mask, batch.slots)] == [(0, 0), (0, 0), (0, 1)]

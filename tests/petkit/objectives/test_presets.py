@@ -13,7 +13,7 @@ from petkit.backbones import MaskedLM
 from petkit.batching import Batch, collate
 from petkit.encoding import Encoder
 from petkit.errors import SettingsError
-from petkit.members import language_loss
+from petkit.members import corrupt
 from petkit.objectives import IGNORED, PRESETS, MaskedBatch, Vocabulary, objective, stream
 from petkit.pretraining import masked_lm_loss
 from petkit.pvp import Task
@@ -121,7 +121,8 @@ def test_a_batch_of_special_tokens_only_has_language_loss_zero() -> None:
     words, model = tokenizer("wordpiece"), MaskedLM(random_masked_lm("bert"))
     ids = torch.tensor([[words.cls_token_id, words.mask_token_id, words.unk_token_id, words.sep_token_id]])
     batch = Batch(ids, torch.ones_like(ids), torch.zeros_like(ids), torch.tensor([[1]]))
-    assert language_loss(model, batch, objective("mlm"), Vocabulary.of(words), stream(1)).item() == 0.0
+    corrupted, masked = corrupt(batch, objective("mlm"), Vocabulary.of(words), stream(1))
+    assert masked_lm_loss(model, corrupted, masked).item() == 0.0
 
 
 def test_unknown_presets_and_impossible_rates_are_refused_with_what_is_legal() -> None:
