@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import transformers
 from scipy.special import softmax
 
 import petkit.distillation
+import petkit.losses
 from petkit.backbones import load_classifier, load_tokenizer
 from petkit.classifier import predict_logits
 from petkit.distillation import distill_unit, supervised_unit
@@ -106,6 +108,23 @@ def test_it_learns_the_soft_labels(bert: Path, tmp_path: Path) -> None:
     found = [TOPICS.labels.index(one["label"]) for one in pipe_of(folder_of(tmp_path))(list(pool.fields["text"]))]
     assert np.mean(np.array(found) == wanted) > 0.8
     assert record["losses"]["loss"] < 0.3
+
+
+def test_loss_and_soft_labels_have_the_same_temperature(bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[np.ndarray, float]] = []
+    compute = petkit.losses.distillation_loss
+
+    def watched(logits: torch.Tensor, targets: torch.Tensor, *, temperature: float) -> torch.Tensor:
+        seen.append((targets.numpy(), temperature))
+        return compute(logits, targets, temperature=temperature)
+
+    monkeypatch.setattr(petkit.distillation, "distillation_loss", watched)
+    prepare(tmp_path, TOPICS)
+    distil(tmp_path, TOPICS, bert, temperature=1.7)
+    wanted = soft_labels(load_scores(stage_folder(tmp_path, "g0-ensemble") / "pool.parquet"), temperature=1.7)
+    assert [temperature for _, temperature in seen] == [1.7] * 3
+    found = np.concatenate([targets for targets, _ in seen])
+    np.testing.assert_allclose(found[np.lexsort(found.T)], wanted[np.lexsort(wanted.T)], rtol=1e-6)  # 3 steps of 4 rows are the pool
 
 
 def test_the_same_seed_gives_the_same_classifier(bert: Path, tmp_path: Path) -> None:
