@@ -205,6 +205,18 @@ def new_bert(vocabulary: int, settings: PretrainSettings) -> MaskedLM:
         return MaskedLM(BertForMaskedLM(config))
 
 
+@torch.no_grad()
+def repeat_positions(model: MaskedLM, trained: int) -> None:
+    """Start the position embeddings from ``trained`` on as copies of those before, so that longer rows need little learning.
+
+    As Beltagy et al. 2020 (arXiv 2004.05150, section 5) extend a model to longer inputs. Differs from BERT's schedule, which leaves
+    them at random until the longer rows come.
+    """
+    weight = model.model.get_submodule(model.family.encoder).embeddings.position_embeddings.weight
+    for start in range(trained, len(weight), trained):
+        weight[start : start + trained] = weight[: min(trained, len(weight) - start)]
+
+
 def _split(units: TokenUnits, settings: PretrainSettings) -> tuple[Int, Int]:
     """Unit indices to train on and held out, by chance; at least one of each."""
     if len(units) < 2:
@@ -239,6 +251,8 @@ class _Learner:
 
         def losses(step: int, _micro: int) -> dict[str, Tensor]:
             rows = short if step < turn else long
+            if step == turn and rows.shape[1] > settings.length and settings.init is None:
+                repeat_positions(self.model, settings.length)
             batch = max(1, settings.rows * settings.length // rows.shape[1])
             chosen = epoch_batch(settings.seed, "pretrain", "rows", index=step, batch=batch, size=len(rows))
             return {"loss": self.loss(rows[chosen].astype(np.int64), self.objective, stream(settings.seed, "pretrain", "mask", step=step))}

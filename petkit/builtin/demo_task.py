@@ -33,7 +33,6 @@ task: Final = Task(
     patterns=(
         "{mask}: {text}",
         "[ Subject: {mask} ] {text}",
-        "Documentation of the {mask} module: {text}",
         "{text} This is about {mask}.",
     ),
     verbalizer=WORDS,

@@ -18,7 +18,7 @@ from petkit import files, pretraining
 from petkit.corpus import pack
 from petkit.errors import DataError, RunError, SettingsError
 from petkit.objectives import stream
-from petkit.pretraining import PretrainSettings, pretrain, run_pretraining
+from petkit.pretraining import PretrainSettings, new_bert, pretrain, repeat_positions, run_pretraining
 from petkit.training import train
 from petkit.units import UnitContext
 from tests.builders import tiny_masked_lm
@@ -273,3 +273,13 @@ def test_a_text_column_is_chosen_by_name(tmp_path: Path) -> None:
     lines = [json.dumps({"body": document[0]}) for document in documents(count=30)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     assert run_pretraining([str(tmp_path / "rows.jsonl")], RUN, str(tmp_path / "a"), column="body")["units"] == 30
+
+
+def test_longer_rows_start_from_the_positions_that_are_trained() -> None:
+    model = new_bert(100, PretrainSettings(steps=1, layers=1, hidden=64, max_positions=40))
+    weight = model.model.bert.embeddings.position_embeddings.weight
+    before = weight.detach().clone()
+    repeat_positions(model, 16)
+    assert torch.equal(weight[:16], before[:16])
+    assert torch.equal(weight[16:32], before[:16])
+    assert torch.equal(weight[32:], before[:8])
