@@ -3,8 +3,9 @@
     python benchmarks/kill.py TASK [--kills 20] [--seed 0] [--out DIR] -- --model M --train F --unlabeled F --test F [flags of petkit train]
 
 The command ``petkit train TASK ...`` runs once undisturbed. Then it runs in another folder, and is killed (SIGKILL) at a random time
-after it has opened the folder, and run again, until it has been killed ``--kills`` times and is left to end. The times are drawn so
-that the kills spread over the whole run. Prints one line for each kill, and in the end whether every file is equal; exit code 1 if not.
+after some more units are finished, and run again, until it has been killed ``--kills`` times and is left to end. Times and numbers
+of units are drawn so that the kills spread over the whole run. Prints one line for each kill, and in the end whether every file is
+equal; exit code 1 if not.
 """
 
 from __future__ import annotations
@@ -61,18 +62,19 @@ def begin(command: Sequence[str], log: Path) -> subprocess.Popen[Any]:
         return subprocess.Popen(command, stdout=output, stderr=output)
 
 
-def kill_often(command: Sequence[str], folder: Path, *, kills: int, seconds: float, rng: random.Random) -> list[dict[str, Any]]:
+def kill_often(command: Sequence[str], folder: Path, *, kills: int, seconds: Sequence[float], rng: random.Random) -> list[dict[str, Any]]:
     """Run ``command`` (which makes ``folder``), kill it ``kills`` times, let it end; what happened, one entry per kill.
 
     Args:
-        seconds: of an undisturbed run's stages. A start that ends before its kill counts as no kill: the finished folder is put aside,
+        seconds: of the units of an undisturbed run. A start that ends before its kill counts as no kill: the finished folder is put aside,
             to be compared too, and the run begins anew.
     """
     log, found = folder.with_suffix(".log"), list[dict[str, Any]]()
     while len(found) < kills:
-        after = rng.expovariate(kills / (2 * seconds))
+        more, after = int(len(seconds) / kills + rng.random()), rng.uniform(0, 2 * sum(seconds) / len(seconds))
+        wanted = done(folder) + more
         child = begin(command, log)
-        while child.poll() is None and holder(folder / ".lock") is None:
+        while child.poll() is None and (holder(folder / ".lock") is None or done(folder) < wanted):
             time.sleep(0.01)
         try:
             child.wait(after)
@@ -80,7 +82,10 @@ def kill_often(command: Sequence[str], folder: Path, *, kills: int, seconds: flo
             child.kill()
             child.wait()
             found.append({"after": after, "units": done(folder), "work": sorted(path.name for path in folder.glob("work/*"))})
-            print(f"kill {len(found)}: after {after:.1f} s, {done(folder)} units done, at work: {', '.join(found[-1]['work'])}", flush=True)
+            print(
+                f"kill {len(found)}: {done(folder)} units done ({more} more), {after:.2f} s later, at work: {', '.join(found[-1]['work'])}",
+                flush=True,
+            )
             continue
         check_end(child, folder, log)
         folder.rename(folder.with_name(f"{folder.name}-{len(found)}"))
@@ -115,8 +120,8 @@ def main() -> int:
     left_alone = begin(command("undisturbed"), out / "undisturbed.log")
     left_alone.wait()
     check_end(left_alone, out / "undisturbed", out / "undisturbed.log")
-    seconds = sum(json.loads((out / "undisturbed" / "report.json").read_bytes())["seconds"].values())
-    print(f"undisturbed: {seconds:.1f} s in {done(out / 'undisturbed')} units", flush=True)
+    seconds = list(json.loads((out / "undisturbed" / "report.json").read_bytes())["seconds"].values())
+    print(f"undisturbed: {sum(seconds):.1f} s in {len(seconds)} units", flush=True)
     found = kill_often(command("killed"), out / "killed", kills=given.kills, seconds=seconds, rng=random.Random(given.seed))
     others = [path for path in out.glob("killed*") if path.is_dir()]
     odd = sorted({name for path in others for name in differences(out / "undisturbed", path)})

@@ -162,7 +162,7 @@ def without_test(folder: Path) -> dict[str, object]:
     return {name: value for name, value in kept.items() if Path(name).name not in ("record.json", "test.parquet", "README.md")}
 
 
-@pytest.mark.parametrize("method", ["pet", "ipet", "supervised"])
+@pytest.mark.parametrize("method", ["ipet", "supervised"])
 def test_test_rows_influence_nothing_but_the_scores(method: str, model: Path, tmp_path: Path) -> None:
     data = tiny_data()
     tests = {

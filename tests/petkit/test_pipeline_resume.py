@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.kill import kill_often
 from petkit import files
 from petkit.errors import RunError
 from petkit.executors import Event
@@ -267,6 +269,19 @@ def test_three_real_kills_and_second_runs(tmp_path: Path, model: Path, two_patte
             name for name, state in found.items() if state == "done"
         ]
         assert not [event for event in watch.events if event.kind == "rerun"]
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_points(tmp_path: Path, model: Path, two_patterns: Undisturbed) -> None:
+    command = [sys.executable, str(ROOT / "tests" / "tiny_train.py"), str(tmp_path / "run"), str(model), "ipet"]
+    seconds = list(two_patterns.report["seconds"].values())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        found = kill_often(command, tmp_path / "run", kills=20, seconds=seconds, rng=random.Random(0))
+    assert len(found) == 20
+    assert len({kill["units"] for kill in found}) > 5, "the kills should spread over the run"
+    for folder in [path for path in tmp_path.iterdir() if path.is_dir()]:
+        assert snapshot(folder) == two_patterns.files
 
 
 # Damage
