@@ -276,7 +276,7 @@ def test_a_text_column_is_chosen_by_name(tmp_path: Path) -> None:
 
 
 def test_longer_rows_start_from_the_positions_that_are_trained() -> None:
-    model = new_bert(100, PretrainSettings(steps=1, layers=1, hidden=64, max_positions=40))
+    model = new_bert(100, PretrainSettings(steps=1, layers=1, hidden=64, length=16, max_positions=40))
     weight = model.model.bert.embeddings.position_embeddings.weight
     before = weight.detach().clone()
     repeat_positions(model, 16)
