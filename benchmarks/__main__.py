@@ -50,7 +50,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of every way, interleaved (5)")
-    parser.add_argument("--rows", type=int, default=1000, help="texts of the pool, at least 200 (1000)")
+    parser.add_argument("--rows", type=int, default=800, help="texts of the pool, at least 200 (800)")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="only measurements whose name contains one of these words")
     parser.add_argument("--json", action="store_true", help="JSON with every round's numbers instead of the table")
     chosen = parser.parse_args()
