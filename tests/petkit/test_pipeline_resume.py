@@ -161,7 +161,7 @@ def test_stopped_at_every_write_point(tmp_path: Path, model: Path, reference: Un
 def test_dead_at_every_write_point_of_a_larger_run(method: str, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As above, but nothing is tidied up after the stop, as after a kill, and there are two patterns and two repetitions."""
     options = {"method": method, "settings": {"repetitions": 2}}
-    reference = Undisturbed(tmp_path / "reference", model, **options)
+    reference = Undisturbed(tmp_path / "reference" / "run", model, **options)  # the same name: write points tell it
 
     def die() -> BaseException:
         monkeypatch.setattr(files, "discard", lambda path: None)
@@ -189,9 +189,9 @@ def test_stopped_at_each_write_point_of_a_run_of_its_own(tmp_path: Path, model: 
                 raise Stop
 
         with pytest.raises(Stop):
-            Watch(act).run(tmp_path / str(number), model, **reference.options)
-        reference.is_whole(tmp_path / str(number))
-        reference.is_equal(Watch(lambda point: None).run(tmp_path / str(number), model, **reference.options))
+            Watch(act).run(tmp_path / str(number) / "run", model, **reference.options)
+        reference.is_whole(tmp_path / str(number) / "run")
+        reference.is_equal(Watch(lambda point: None).run(tmp_path / str(number) / "run", model, **reference.options))
 
 
 def test_disk_full_at_write_points_of_every_sort(tmp_path: Path, model: Path, reference: Undisturbed) -> None:
