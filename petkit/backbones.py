@@ -218,13 +218,14 @@ def load_classifier(
     path: str,
     labels: Sequence[str],
     *,
+    seed: int = 0,
     trust_remote_code: bool = False,
     revision: str | None = None,
     local_files_only: bool = False,
 ) -> Any:
     """Open a checkpoint as a sequence classifier over ``labels``: logits (B, C), label names in its config.
 
-    The classification head is drawn at random (seed 0) unless the checkpoint has one for as many labels.
+    The classification head is drawn at random by ``seed`` unless the checkpoint has one for as many labels.
     Arguments and errors as ``load_masked_lm``.
     """
     path, config, options = _prepare(path, trust_remote_code, revision, local_files_only)
@@ -232,7 +233,7 @@ def load_classifier(
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "single_label_classification"
     options |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
-    model, found = open_pretrained(AutoModelForSequenceClassification, path, config=config, **options)
+    model, found = open_pretrained(AutoModelForSequenceClassification, path, seed=seed, config=config, **options)
     body = FAMILIES[config.model_type].encoder + "."
     _refuse_lost(path, [key for key in found["missing_keys"] if key.startswith(body) and ".pooler." not in key])
     return model
@@ -243,7 +244,7 @@ def _prepare(path: str, trust_remote_code: bool, revision: str | None, local_fil
     path, legal = resolve(path), list(FAMILIES)
     check_folder(path)
     check_model_type(path, legal)
-    common = {"trust_remote_code": trust_remote_code, "revision": revision or "main", "local_files_only": local_files_only}
+    common: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision or "main", "local_files_only": local_files_only}
     config = open_pretrained(AutoConfig, path, **common)
     refuse_model_type(path, config.model_type, legal)
     attention = FAMILIES[config.model_type].attention

@@ -16,11 +16,11 @@ from petkit.losses import distillation_loss, fit_temperature, label_loss, soft_l
 from petkit.members import loop_settings
 from petkit.metrics import evaluate
 from petkit.modelcard import model_card
+from petkit.objectives.streams import seed_for
 from petkit.rowfiles import load_scores, save_scores
 from petkit.rows import Rows
 from petkit.settings import ClassifierSettings
 from petkit.stages import Stage
-from petkit.training import seeded
 from petkit.units import UnitContext
 
 __all__ = ["distill_unit", "supervised_unit"]
@@ -58,8 +58,8 @@ def _fit(
     context, task, test = stage.context, stage.task, stage.rows("test")
     with computing(stage.settings):
         seed = context.seed_for(context.name)
-        with seeded(seed, "head"):
-            model = load_classifier(stage.checkpoint, task.labels, trust_remote_code=stage.trust_remote_code).to(stage.device)
+        head_seed = seed_for(seed, "head")
+        model = load_classifier(stage.checkpoint, task.labels, seed=head_seed, trust_remote_code=stage.trust_remote_code).to(stage.device)
         tokenizer = stage.tokenizer()
         encoder = stage.encoder(tokenizer, longest=longest_input(model.config))
         encoded = encoder.plain(rows, task)

@@ -132,14 +132,14 @@ def check_tokenizer_folder(path: str) -> None:
         raise ModelError(f"model {path!r} has no tokenizer; expected is tokenizer.json or one of {', '.join(_TOKENIZER_FILES[1:])}")
 
 
-def open_pretrained(auto: Any, path: str, **options: Any) -> Any:
+def open_pretrained(auto: Any, path: str, *, seed: int = 0, **options: Any) -> Any:
     """``auto.from_pretrained(path, **options)``, quietly and without touching the global random stream.
 
-    What the checkpoint lacks is drawn from a stream of seed 0. Raises ModelError in one line if it cannot be opened.
+    What the checkpoint lacks is drawn from a stream of ``seed``. Raises ModelError in one line if it cannot be opened.
     """
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             return auto.from_pretrained(path, **options)
     except _FAILURES as error:
         where = "" if Path(path).is_dir() else " (no folder of that name here, so it was looked for on the hub)"

@@ -231,7 +231,8 @@ def _open_classifier(path: str, labels: Sequence[str]) -> Any:
     check_folder(path)
     check_model_type(path, list(FAMILIES))
     kind = read_json_checked(Path(path) / "config.json")["model_type"]
-    options = {"dtype": torch.float32, "use_safetensors": True, "attn_implementation": FAMILIES[kind].attention, "local_files_only": True}
+    options: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True}
+    options["attn_implementation"] = FAMILIES[kind].attention
     model, found = open_pretrained(AutoModelForSequenceClassification, path, output_loading_info=True, **options)
     if found["missing_keys"]:
         raise ModelError(f"model {path!r} lacks weights of a classifier ({', '.join(sorted(found['missing_keys'])[:3])})")

@@ -120,18 +120,15 @@ class PretrainSettings:
 
 
 def masked_lm_loss(model: MaskedLM, batch: Batch, masked: MaskedBatch) -> Tensor:
-    """Mean cross-entropy at the selected positions; 0 where nothing is selected. The head sees those positions only.
+    """Mean cross-entropy at the selected positions; 0 where nothing is selected. Last layer and head see those positions only.
 
     Args:
         batch: (B, T) with ``input_ids`` already corrupted. masked: positions (S,) into the flattened (B T), targets (S,).
     """
-    hidden = model.hidden(batch)
     if len(masked.positions) == 0:
-        return hidden.sum() * 0.0
-    positions = torch.from_numpy(masked.positions).to(hidden.device, non_blocking=True)
-    targets = torch.from_numpy(masked.targets).to(hidden.device, non_blocking=True)
-    chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions)
-    return functional.cross_entropy(model.vocab_logits(chosen), targets)
+        return model.hidden(batch).sum() * 0.0
+    targets = torch.from_numpy(masked.targets).to(model.device, non_blocking=True)
+    return functional.cross_entropy(model.vocab_logits(model.hidden_at(batch, masked.positions)), targets)
 
 
 def _batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device) -> Batch:
