@@ -189,9 +189,10 @@ def _defined(module: str) -> set[str]:
 def test_every_key_of_the_report_is_described() -> None:
     text = (ROOT / "docs" / "run-folder.md").read_text("utf-8")
     tree = ast.parse((ROOT / "petkit" / "report" / "run.py").read_text("utf-8"))
-    keys = {key.value for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys if isinstance(key, ast.Constant)}
+    constants = [key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys if isinstance(key, ast.Constant)]
+    keys = {str(key.value) for key in constants}
     assert len(keys) > 30
-    assert {str(key) for key in keys if not re.search(rf"[`.\]\[]{key}\b", text)} == set()
+    assert {key for key in keys if not re.search(rf"[`.]{key}\b", text)} == set()
 
 
 def test_ready_made_tasks_in_the_list_are_those_that_exist() -> None:
