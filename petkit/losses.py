@@ -49,7 +49,7 @@ def hinge_loss(scores: Tensor, labels: Tensor) -> Tensor:
 
 
 def mix_losses(label: Tensor, language: Tensor, *, weight: float) -> Tensor:
-    """(1 - a) L_label + a L_MLM (Schick & Schütze 2021a, section 3.1; a = 1e-4 there). The original's flag is 1 - a."""
+    """(1 - a) L_label + a L_MLM (Schick & Schütze 2021a, section 3.2; a = 1e-4 there). The original's flag is 1 - a."""
     return (1.0 - weight) * label + weight * language
 
 

@@ -1,6 +1,6 @@
 """Members: one masked language model per (pattern, verbalizer, seed), fine-tuned on cloze questions.
 
-Schick & Schütze 2021a, section 3.1 (arXiv 2001.07676): L = (1 - a) L_label + a L_MLM. The label loss is cross-entropy for
+Schick & Schütze 2021a, section 3.2 (arXiv 2001.07676): L = (1 - a) L_label + a L_MLM. The label loss is cross-entropy for
 one-token words and the hinge loss of Schick & Schütze 2021b, section 3.1 (arXiv 2009.07118), where a word has several tokens.
 """
 

@@ -20,7 +20,7 @@ HEAD_ROWS: Final = 5000
 
 _TEMPLATE: Final = '''"""A task for petkit. The file is Python and yours: change what you like, and look at it with `petkit check`."""
 
-from petkit.pvp import Task
+from petkit import Task
 
 # Made from {data}, {rows}.
 {notes}task = Task(

