@@ -7,8 +7,8 @@ from typing import Any
 from transformers import AutoConfig
 
 from petkit.backbones import longest_input
+from petkit.backbones.modelfiles import open_pretrained, resolve
 from petkit.compute import computing
-from petkit.modelfiles import open_pretrained, resolve
 from petkit.pretraining import PretrainSettings, pretrain
 from petkit.stages import Stage
 from petkit.units import UnitContext

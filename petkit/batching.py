@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from petkit.encoded import Encoded, flat_ranges
+from petkit.encoding.encoded import Encoded, flat_ranges
 from petkit.errors import SettingsError
 
 __all__ = ["Batch", "collate", "token_budget_batches"]

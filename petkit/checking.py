@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from petkit.encoded import Encoded
+from petkit.backbones.headcheck import HeadReport, head_report
 from petkit.encoding import Encoder, Joining
+from petkit.encoding.encoded import Encoded
 from petkit.errors import TaskError, UserError
-from petkit.headcheck import HeadReport, head_report
 from petkit.metrics import evaluate
 from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Task, Text
 from petkit.rows import UNLABELED, Rows

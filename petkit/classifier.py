@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from petkit.backbones import FAMILIES
+from petkit.backbones.modelfiles import quiet
 from petkit.batching import Batch, collate, token_budget_batches
-from petkit.encoded import Encoded
+from petkit.encoding.encoded import Encoded
 from petkit.errors import ModelError
 from petkit.files import write_json
-from petkit.modelfiles import quiet
 from petkit.pvp import Task
 from petkit.sampling import epoch_batch
 from petkit.taskspec import task_spec

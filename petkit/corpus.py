@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from petkit.encoding.tokenizing import Plain, plain_tokenizer
 from petkit.errors import DataError
-from petkit.tokenizing import Plain, plain_tokenizer
 
 __all__ = ["TokenUnits", "pack", "read_documents", "tokenize_units"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from petkit.data_values import as_text
+from petkit.data.values import as_text
 from petkit.errors import DataError
 
 __all__ = ["MAX_LABELS", "Guess", "guess_columns"]

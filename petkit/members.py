@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from petkit.backbones import MaskedLM, check_vocabulary
+from petkit.backbones.headcheck import head_report
 from petkit.batching import Batch, collate
 from petkit.compute import autocast_dtype, computing
-from petkit.encoded import Encoded
 from petkit.encoding import Encoder
-from petkit.headcheck import head_report
+from petkit.encoding.encoded import Encoded
 from petkit.losses import hinge_loss, label_loss, mix_losses
 from petkit.metrics import accuracy, evaluate
 from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary, objective, stream

@@ -22,8 +22,8 @@ from petkit.scoring import Decoding, OnBatch, ScoringPlan, inference, token_log_
 
 if TYPE_CHECKING:
     from petkit.backbones import MaskedLM
-    from petkit.encoded import Encoded
     from petkit.encoding import Encoder
+    from petkit.encoding.encoded import Encoded
     from petkit.pvp import PVP
     from petkit.rows import Rows
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from petkit.backbones.modelfiles import resolve
 from petkit.compute import choose_device, default_precision
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
@@ -22,7 +23,6 @@ from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
 from petkit.ipet import shortfalls
 from petkit.loading import load_task
-from petkit.modelfiles import resolve
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
 from petkit.prechecks import check_checkpoint, check_patterns, check_words

@@ -5,9 +5,9 @@ from __future__ import annotations
 from transformers import AutoConfig
 
 from petkit.backbones import FAMILIES, load_tokenizer
+from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_model_type, resolve
 from petkit.encoding import Encoder
 from petkit.errors import ModelError, SettingsError
-from petkit.modelfiles import check_folder, check_model_type, open_pretrained, refuse_model_type, resolve
 from petkit.pvp import Task
 from petkit.rows import Rows
 from petkit.scoring import plan

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data_rows import choose_columns
-from petkit.data_text import ENCODING
+from petkit.data.readers import source_name
+from petkit.data.rows import choose_columns
+from petkit.data.text import ENCODING
+from petkit.data.writers import PredictionWriter
 from petkit.predicting import Predictor
-from petkit.readers import source_name
-from petkit.writers import PredictionWriter
 
 __all__ = ["Predicted", "predict_file", "predict_records"]
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
+from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained
 from petkit.classifier import predict_logits
 from petkit.compute import autocast_dtype, choose_device
 from petkit.encoding import Encoder
 from petkit.errors import DataError, ModelError, RunError
 from petkit.files import read_json_checked
 from petkit.losses import mix_scores, soft_labels
-from petkit.modelfiles import check_folder, check_model_type, open_pretrained
 from petkit.pvp import PVP, Task
 from petkit.rows import Rows
 from petkit.scoring import score_rows

@@ -28,7 +28,7 @@ def library_versions() -> dict[str, str]:
 
 def checkpoint_digest(path: str) -> str:
     """SHA-256 (hex) over a checkpoint folder's files; for a name on the hub, the name itself."""
-    from petkit.modelfiles import resolve
+    from petkit.backbones.modelfiles import resolve
 
     folder = Path(resolve(path))
     return digest(folder) if folder.is_dir() else f"hub:{path}"

@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from petkit.data.readers import iter_records, source_stem
 from petkit.errors import DataError, SettingsError
 from petkit.files import write_text
 from petkit.guessing import Guess, guess_columns
-from petkit.readers import iter_records, source_stem
 
 __all__ = ["HEAD_ROWS", "field_names", "label_words", "new_task_file", "task_file_text"]
 
@@ -51,7 +51,7 @@ def new_task_file(
     """Write a task file for the rows of ``source`` to ``out``, and return what was guessed about its columns.
 
     Args:
-        source: a data file (see ``petkit.readers``); its first ``HEAD_ROWS`` rows are read.
+        source: a data file (see ``petkit.data.readers``); its first ``HEAD_ROWS`` rows are read.
         name: the task's name; default: that of the file ``out``, or of the data if ``out`` is ``task.py``.
         texts: the text columns, if the guess is wrong. label: the label column, likewise.
         force: whether to replace a file.

@@ -30,8 +30,8 @@ from petkit.errors import SettingsError, TaskError, raise_problems
 if TYPE_CHECKING:
     from petkit.backbones import MaskedLM
     from petkit.batching import Batch
-    from petkit.encoded import Encoded
     from petkit.encoding import Encoder
+    from petkit.encoding.encoded import Encoded
     from petkit.pvp import PVP
     from petkit.rows import Rows
 

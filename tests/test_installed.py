@@ -13,7 +13,18 @@ import pytest
 
 pytestmark = pytest.mark.wheel
 
-PARTS = ("petkit", "petkit.builtin", "petkit.objectives", "petkit.report", "petkit.patterns", "petkit.verbalizers", "petkit.cli")
+PARTS = (
+    "petkit",
+    "petkit.backbones",
+    "petkit.builtin",
+    "petkit.data",
+    "petkit.encoding",
+    "petkit.objectives",
+    "petkit.report",
+    "petkit.patterns",
+    "petkit.verbalizers",
+    "petkit.cli",
+)
 MAPPED = ("patterns", "verbalizers", "cli")
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "typer", "rich"}
 

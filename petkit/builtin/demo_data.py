@@ -19,8 +19,8 @@ from petkit.builtin.corpus import split_of
 from petkit.builtin.demo_text import BLANK, running_text
 from petkit.builtin.docs import _docstrings_of, _find, _sources
 from petkit.builtin.subjects import SUBJECTS, Subject
-from petkit.data_draws import draw_shots
-from petkit.data_overlap import normalise
+from petkit.data.draws import draw_shots
+from petkit.data.overlap import normalise
 from petkit.errors import DataError, raise_problems
 from petkit.objectives.streams import stream
 from petkit.rows import Rows

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from petkit.backbones import load_masked_lm, load_tokenizer
+from petkit.backbones.headcheck import head_report
 from petkit.builtin import label_words, model_path
-from petkit.headcheck import head_report
 from tests.builders import sentences
 
 

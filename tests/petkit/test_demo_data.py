@@ -18,7 +18,7 @@ from petkit.builtin.demo_text import FEWEST, running_text
 from petkit.builtin.demo_text import WORDS as MOST_WORDS
 from petkit.builtin.docs import Docstring
 from petkit.builtin.subjects import SUBJECTS
-from petkit.data_overlap import normalise
+from petkit.data.overlap import normalise
 from petkit.errors import DataError
 from petkit.rows import Rows
 

@@ -98,7 +98,7 @@ def test_any_text_is_tokenised_as_one_string(name: str, data: st.DataObject) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tokenizer_that_is_not_separable_is_served_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("petkit.tokenizing._separable_probes", lambda backend: False)
+    monkeypatch.setattr("petkit.encoding.tokenizing._separable_probes", lambda backend: False)
     texts = builders.sentences()[:10]
     slow = Encoder(builders.tokenizer(name))
     assert check(name, slow, PATTERNS[3], rows_of(a=texts, b=texts[::-1]), "Yes") == len(texts)
@@ -235,7 +235,7 @@ def test_no_rows_encode_to_no_rows() -> None:
 def test_the_cache_forgets_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, rows = Encoder(builders.tokenizer("deberta")), rows_of(a=builders.sentences()[:30])
     first = encoder.clozes(rows, Pattern("{mask}: {a}"), filler="good")
-    monkeypatch.setattr("petkit.splicing._KEPT_TOKENS", 0)
+    monkeypatch.setattr("petkit.encoding.splicing._KEPT_TOKENS", 0)
     again = encoder.clozes(rows, Pattern("{mask}: {a}"), filler="good")
     np.testing.assert_array_equal(first.ids, again.ids)
 

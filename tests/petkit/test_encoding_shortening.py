@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petkit.encoding import Encoder
+from petkit.encoding.truncation import drop_from_longest, drop_like_paper, drop_longest_first
 from petkit.errors import TaskError
 from petkit.pvp import MASK, Pattern, Text
 from petkit.rows import Rows
-from petkit.truncation import drop_from_longest, drop_like_paper, drop_longest_first
 from tests import builders
 
 NAMES = tuple(builders.TOKENIZERS)
@@ -115,7 +115,7 @@ def test_splicing_a_shortened_text_changes_nothing(name: str, monkeypatch: pytes
     texts = builders.docstrings()[:60]
     rows, pattern = rows_of(a=texts, b=texts[::-1]), Pattern('"{a}" ({mask}) || {b}')
     fast = Encoder(builders.tokenizer(name), max_length=48).clozes(rows, pattern, filler="yes")
-    monkeypatch.setattr("petkit.tokenizing._separable_probes", lambda backend: False)
+    monkeypatch.setattr("petkit.encoding.tokenizing._separable_probes", lambda backend: False)
     slow = Encoder(builders.tokenizer(name), max_length=48).clozes(rows, pattern, filler="yes")
     assert (fast.dropped > 0).any()
     for one, other in zip(vars(fast).values(), vars(slow).values(), strict=True):
@@ -127,7 +127,7 @@ def test_cutting_long_texts_off_early_changes_nothing(name: str, monkeypatch: py
     texts = tuple(t for t in builders.docstrings() if len(t) > 900)[:10]
     rows, pattern = rows_of(a=texts, b=texts[::-1]), Pattern("{a} {mask} {b}")
     early = Encoder(builders.tokenizer(name), max_length=40).clozes(rows, pattern, filler="yes")
-    monkeypatch.setattr("petkit.splicing._LONG", 10**6)
+    monkeypatch.setattr("petkit.encoding.splicing._LONG", 10**6)
     late = Encoder(builders.tokenizer(name), max_length=40).clozes(rows, pattern, filler="yes")
     for one, other in zip(vars(early).values(), vars(late).values(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -10,8 +10,8 @@ import torch
 import transformers
 
 from petkit.backbones import MaskedLM
+from petkit.backbones.headcheck import _masked_positions, head_report
 from petkit.errors import DataError, ModelError, SettingsError
-from petkit.headcheck import _masked_positions, head_report
 from tests import builders
 
 

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from petkit.data_problems import Problems
-from petkit.data_text import text_lines
+from petkit.data.problems import Problems
+from petkit.data.readers import iter_records, records_of, source_stem
+from petkit.data.text import text_lines
 from petkit.errors import DataError
-from petkit.readers import iter_records, records_of, source_stem
 
 ROWS = [{"text": "Rain, again.", "label": "bad"}, {"text": 'A "fine" day\nat sea', "label": "good"}]
 Write = Callable[[str, str | bytes], str]
@@ -140,7 +140,7 @@ def test_messages_call_standard_input_by_name(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_streaming_reads_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    import petkit.readers
+    import petkit.data.readers
 
     read = []
 
@@ -149,7 +149,7 @@ def test_streaming_reads_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) 
             read.append(number)
             yield b'{"text": "%d"}\n' % number
 
-    monkeypatch.setattr(petkit.readers, "byte_blocks", blocks)
+    monkeypatch.setattr(petkit.data.readers, "byte_blocks", blocks)
     monkeypatch.setattr(sys, "stdin", None)
     chunks = iter_records("-", chunk=10)
     assert [row["text"] for row in next(chunks)] == [str(n) for n in range(10)]

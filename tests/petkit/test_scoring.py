@@ -16,8 +16,8 @@ from torch import Tensor
 
 from petkit.backbones import MaskedLM
 from petkit.batching import Batch, collate
-from petkit.encoded import Encoded
 from petkit.encoding import Encoder
+from petkit.encoding.encoded import Encoded
 from petkit.errors import SettingsError, TaskError
 from petkit.pvp import PVP, Pattern, Verbalizer
 from petkit.rows import Rows

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from petkit.data.readers import iter_records
+from petkit.data.writers import PredictionWriter
 from petkit.errors import DataError, SettingsError
-from petkit.readers import iter_records
-from petkit.writers import PredictionWriter
 
 LABELS = ("bad", "good")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -111,7 +111,7 @@ def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("petkit.writers.os.fsync", full)
+    monkeypatch.setattr("petkit.data.writers.os.fsync", full)
     with pytest.raises(OSError, match="No space left"), PredictionWriter(tmp_path / "out.csv", labels=LABELS) as writer:
         writer.write([{"text": "a"}], probabilities((1, 0)))
     assert list(tmp_path.iterdir()) == []

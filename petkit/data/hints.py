@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from petkit.data_problems import Places, listed
+from petkit.data.problems import Places, listed
 
 __all__ = ["labels_outside", "no_column"]
 

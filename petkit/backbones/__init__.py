@@ -18,11 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from petkit import heads, stacks
+from petkit.backbones import heads, stacks
+from petkit.backbones.heads import Head
+from petkit.backbones.modelfiles import (
+    check_folder,
+    check_model_type,
+    check_tokenizer_folder,
+    open_pretrained,
+    quiet,
+    refuse_model_type,
+    resolve,
+)
+from petkit.backbones.stacks import Stack, gather_slots, hidden_states, slot_states
 from petkit.errors import ModelError
-from petkit.heads import Head
-from petkit.modelfiles import check_folder, check_model_type, check_tokenizer_folder, open_pretrained, quiet, refuse_model_type, resolve
-from petkit.stacks import Stack, gather_slots, hidden_states, slot_states
 
 if TYPE_CHECKING:
     from petkit.batching import Batch

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
-from petkit.data_problems import Problems, Record
+from petkit.data.problems import Problems, Record
 
 __all__ = ["json_array_records", "json_file_records", "json_line_records"]
 

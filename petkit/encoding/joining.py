@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from petkit.encoded import Encoded, flat_ranges
+from petkit.encoding.encoded import Encoded, flat_ranges
+from petkit.encoding.splicing import Cut, Pieces
+from petkit.encoding.tokenizing import Frame, Ids
+from petkit.encoding.truncation import drop_from_longest, drop_like_paper
 from petkit.pvp import MASK, SEGMENT_BREAK, Part, Text
-from petkit.splicing import Cut, Pieces
-from petkit.tokenizing import Frame, Ids
-from petkit.truncation import drop_from_longest, drop_like_paper
 
 __all__ = [
     "Cloze",

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from petkit.data_problems import Record
+from petkit.data.problems import Record
 from petkit.errors import DataError
 
 __all__ = ["HUB", "hub_records", "parquet_records", "saved_records"]

@@ -1,6 +1,6 @@
 """Rows of a task from files, folders and the hub; draws; and the wall between test rows and all others.
 
-The parts: ``readers`` (sources to records), ``data_rows`` (records to rows), ``data_draws``, ``data_overlap``.
+The parts: ``readers`` (sources to records), ``rows`` (records to rows), ``draws``, ``overlap``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from petkit.data_draws import draw_rows, draw_shots
-from petkit.data_overlap import Separated, normalise, separate
-from petkit.data_problems import Problems, Record, listed
-from petkit.data_rows import Columns, Gatherer, Labels, Reading, choose_columns
-from petkit.data_text import ENCODING
+from petkit.data.draws import draw_rows, draw_shots
+from petkit.data.overlap import Separated, normalise, separate
+from petkit.data.problems import Problems, Record, listed
+from petkit.data.readers import iter_records, records_of, source_name, source_stem
+from petkit.data.rows import Columns, Gatherer, Labels, Reading, choose_columns
+from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.pvp import Task
-from petkit.readers import iter_records, records_of, source_name, source_stem
 from petkit.rows import Rows
 
 __all__ = [

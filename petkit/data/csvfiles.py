@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-from petkit.data_problems import Problems, Record, listed
-from petkit.data_text import LONGEST
+from petkit.data.problems import Problems, Record, listed
+from petkit.data.text import LONGEST
 
 __all__ = ["csv_records"]
 

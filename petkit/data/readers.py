@@ -13,11 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from petkit.data_arrow import HUB, hub_records, parquet_records, saved_records
-from petkit.data_csv import csv_records
-from petkit.data_json import json_file_records, json_line_records
-from petkit.data_problems import Problems, Record
-from petkit.data_text import ENCODING, byte_blocks, text_lines
+from petkit.data.arrow import HUB, hub_records, parquet_records, saved_records
+from petkit.data.csvfiles import csv_records
+from petkit.data.jsonfiles import json_file_records, json_line_records
+from petkit.data.problems import Problems, Record
+from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 
 __all__ = ["iter_records", "records_of", "source_name", "source_stem"]

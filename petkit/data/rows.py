@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from petkit.data_hints import labels_outside, no_column
-from petkit.data_problems import Places, Problems, Record, listed
-from petkit.data_values import as_text
+from petkit.data.hints import labels_outside, no_column
+from petkit.data.problems import Places, Problems, Record, listed
+from petkit.data.values import as_text
 from petkit.errors import SettingsError, raise_problems
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows

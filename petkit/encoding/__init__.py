@@ -2,7 +2,7 @@
 
 Each segment's filled cloze is tokenised as one string, preceded by one space for byte-level tokenizers (transformers 5 ignores
 ``add_prefix_space`` in ``encode``), and the filler's tokens are replaced by mask tokens. Special tokens that a text spells out,
-such as "[MASK]", stay text. Each text is tokenised once per encoder: ``petkit.splicing``.
+such as "[MASK]", stay text. Each text is tokenised once per encoder: ``petkit.encoding.splicing``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from petkit.encoded import Encoded
-from petkit.errors import SettingsError, TaskError, raise_problems
-from petkit.joining import (
+from petkit.encoding.encoded import Encoded
+from petkit.encoding.joining import (
     Cloze,
     Joined,
     Joiner,
@@ -30,11 +29,12 @@ from petkit.joining import (
     segments,
     shortenable,
 )
+from petkit.encoding.splicing import Gap, Pieces, find_gap, gap_string
+from petkit.encoding.tokenizing import Ids, plain_tokenizer
+from petkit.encoding.truncation import drop_longest_first
+from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.pvp import MASK, Pattern, Task
 from petkit.rows import Rows
-from petkit.splicing import Gap, Pieces, find_gap, gap_string
-from petkit.tokenizing import Ids, plain_tokenizer
-from petkit.truncation import drop_longest_first
 
 __all__ = ["Encoded", "Encoder", "Joining", "WordGap"]
 

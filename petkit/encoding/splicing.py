@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from petkit.encoding.tokenizing import Ids, Plain, Spans
 from petkit.pvp import MASK, Part, Text
-from petkit.tokenizing import Ids, Plain, Spans
 
 __all__ = ["Cut", "Gap", "Pieces", "Segment", "find_gap", "gap_string"]
 
