@@ -18,7 +18,7 @@ from benchmarks.timing import Way
 from petkit.backbones import MaskedLM
 from petkit.corpus import pack, tokenize_units
 from petkit.data import read_rows
-from petkit.encoded import Encoded
+from petkit.encoding.encoded import Encoded
 from petkit.members import MemberData, train_member
 from petkit.objectives import Vocabulary, objective, stream
 from petkit.rowfiles import save_scores
