@@ -158,7 +158,7 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
 
 
 def parameters_of(model: str) -> int:
-    """The number of parameters of a local checkpoint from its safetensors' headers; of one on the hub, 0 shots are guessed: large."""
+    """The number of parameters of a local checkpoint, from its safetensors' headers; one on the hub is taken for a large one."""
     from safetensors import safe_open
 
     folder = Path(resolve(model))
