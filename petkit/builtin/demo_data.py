@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from petkit.builtin.corpus import split_of
 from petkit.builtin.demo_text import BLANK, running_text
-from petkit.builtin.docs import _docstrings_of, _find, _sources
+from petkit.builtin.docs import docstrings_in, find_package, sources_of
 from petkit.builtin.subjects import SUBJECTS, Subject
 from petkit.data.draws import draw_shots
 from petkit.data.overlap import normalise
@@ -88,10 +88,10 @@ def _candidates() -> Iterator[_Candidate]:
 
 
 def _texts(package: str, subject: Subject, label: int, names: frozenset[str]) -> Iterator[_Candidate]:
-    for module, path in _sources(package):
+    for module, path in sources_of(package):
         if not subject.holds(module) or path.stat().st_size > _LARGEST_FILE:
             continue
-        for doc in _docstrings_of(module, path):
+        for doc in docstrings_in(module, path):
             if "__" in doc.qualname:
                 continue
             text = running_text(doc.text, own=doc.qualname.rpartition(".")[2], names=names)
@@ -101,7 +101,7 @@ def _texts(package: str, subject: Subject, label: int, names: frozenset[str]) ->
 
 def _model_names() -> frozenset[str]:
     """Names of the model families of transformers, as lower-case letters: its folders."""
-    base = _find("transformers.models")
+    base = find_package("transformers.models")
     folders = [path.name for path in base.iterdir() if path.is_dir()] if base else []
     return frozenset(name.replace("_", "") for name in folders) - {"auto"}
 

@@ -13,11 +13,11 @@ import inspect
 import re
 import sysconfig
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Docstring", "bucket", "docstrings", "prose"]
+__all__ = ["Docstring", "bucket", "docstrings", "docstrings_in", "find_package", "prose", "sources_of", "standard_library"]
 
 _SKIPPED_FOLDERS = {"tests", "test", "testing", "_vendor", "vendor", "__pycache__", "site-packages", "idlelib", "lib2to3"}
 
@@ -47,12 +47,13 @@ def bucket(name: str, *, buckets: int = 100) -> int:
 
 def docstrings(package: str) -> Iterator[Docstring]:
     """Every docstring below an installed package or module, in a fixed order; none if it is not installed."""
-    for module, path in _sources(package):
-        yield from _docstrings_of(module, path)
+    for module, path in sources_of(package):
+        yield from docstrings_in(module, path)
 
 
-def _sources(package: str) -> Iterator[tuple[str, Path]]:
-    spec = _find(package)
+def sources_of(package: str) -> Iterator[tuple[str, Path]]:
+    """(module, file) of every source of an installed package or module, in a fixed order, tests and vendored copies left out."""
+    spec = find_package(package)
     if spec is None:
         return
     if spec.suffix == ".py":
@@ -64,7 +65,7 @@ def _sources(package: str) -> Iterator[tuple[str, Path]]:
             yield ".".join([package, *(parts[:-1] if parts[-1] == "__init__" else parts)]), path
 
 
-def _find(package: str) -> Path | None:
+def find_package(package: str) -> Path | None:
     """The folder or file of a package, without importing it (``find_spec`` of a submodule would import its parent)."""
     top, *rest = package.split(".")
     spec = importlib.util.find_spec(top)
@@ -86,7 +87,8 @@ def standard_library() -> list[str]:
     return sorted(name for name in modules if name not in _SKIPPED_FOLDERS and not name.startswith("_"))
 
 
-def _docstrings_of(module: str, path: Path) -> Iterator[Docstring]:
+def docstrings_in(module: str, path: Path) -> Iterator[Docstring]:
+    """Every docstring of one source file; none if it cannot be parsed."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -122,9 +124,3 @@ def prose(text: str) -> str:
         elif not _DROPPED_LINE.match(line):
             paragraphs[-1].append(" ".join(line.split()))
     return "\n\n".join(" ".join(lines) for lines in paragraphs if lines)
-
-
-def packages_text(packages: Sequence[str]) -> Iterator[Docstring]:
-    """The docstrings of several packages, one after the other."""
-    for package in packages:
-        yield from docstrings(package)
