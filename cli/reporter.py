@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
 
@@ -126,7 +126,14 @@ class Reporter:
         self._told.pop(unit, None)
 
 
+class _Count(MofNCompleteColumn):
+    """How many of how many; nothing where the number is not known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
+
+
 def _columns(console: Console) -> list[ProgressColumn]:
     facts = TextColumn("{task.fields[facts]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), MofNCompleteColumn(), TimeElapsedColumn(), facts]
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), _Count(), TimeElapsedColumn(), facts]
     return columns if console.width < NARROW else [columns[0], BarColumn(bar_width=20), *columns[1:]]
