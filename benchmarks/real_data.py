@@ -37,7 +37,7 @@ class Study:
 STUDIES: Mapping[str, Study] = {
     "ag_news": Study("ag_news", "ag_news", shots=10, pool=2000),
     "rte": Study("rte", "rte", shots=16, pool=1000),
-    "eprstmt": Study("fewclue_eprstmt", "eprstmt", shots=16, pool=1000, unlabeled="unlabeled.jsonl"),
+    "eprstmt": Study("fewclue_eprstmt", "eprstmt", shots=15, pool=1000, unlabeled="unlabeled.jsonl"),
 }
 
 

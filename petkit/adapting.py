@@ -33,6 +33,7 @@ def adapt_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         precision=settings.precision,
         device=stage.device,
         seed=context.seed_for("adapt") % 2**31,
+        trust_remote_code=stage.trust_remote_code,
     )
     with computing(settings):
         return pretrain(documents, how, context=context)

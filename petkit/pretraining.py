@@ -53,6 +53,7 @@ class PretrainSettings:
         steps, rows, length: updates, rows per update, tokens per row. long_length, long_share: the last share of the
             steps takes rows of another length, as many tokens per update (BERT's schedule: Devlin et al. 2019, appendix A.2).
         held_out: share of the units of text that measures the loss and is not trained on.
+        trust_remote_code: let code in the checkpoint ``init`` run.
         dropout: while pretraining; a checkpoint made here says 0.1, the usual rate for fine-tuning.
     """
 
@@ -78,6 +79,7 @@ class PretrainSettings:
     precision: str = "float32"
     device: str = "cpu"
     seed: int = 42
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         longest = max(self.length, self.long_length or 0)
@@ -176,11 +178,11 @@ def pretrain(documents: list[list[str]], settings: PretrainSettings, *, context:
 
 def _start(documents: list[list[str]], settings: PretrainSettings) -> tuple[Any, MaskedLM]:
     if settings.init is not None:
-        model = load_masked_lm(settings.init)
+        model = load_masked_lm(settings.init, trust_remote_code=settings.trust_remote_code)
         longest = max(settings.length, settings.long_length or 0)
         if longest > model.max_length:
             raise SettingsError(f"rows of {longest} tokens exceed the {model.max_length} that {settings.init} can read; --length sets them")
-        return load_tokenizer(settings.init), model
+        return load_tokenizer(settings.init, trust_remote_code=settings.trust_remote_code), model
     paragraphs = (paragraph for document in documents for paragraph in document)
     tokenizer = train_wordpiece(paragraphs, size=settings.vocabulary, keep=settings.keep)
     return tokenizer, new_bert(len(tokenizer), settings)
