@@ -168,7 +168,7 @@ def checkpoint_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any
 def untrained_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: one pattern before any training. Scores labelled, test and (``spec["pool"]``) pool rows.
 
-    Record: ``pattern``, ``weight`` (accuracy on the labelled rows, None without any), ``test`` scores, ``masks``, ``dropped`` tokens.
+    Record: ``pattern``, ``weight`` (accuracy on the labelled rows, None without any), ``test`` scores.
     """
     stage = Stage.of(spec, context)
     pvp = stage.task.pvps[spec["pattern"]]
