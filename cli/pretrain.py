@@ -47,6 +47,9 @@ def pretrain(
     length: Annotated[int, Option(metavar="N", help="Tokens per row.")] = 128,
     long_length: Annotated[int | None, Option(metavar="N", help="Tokens per row in the last tenth of the steps.")] = None,
     text_column: Annotated[str, Option(metavar="COLUMN", help="Where the text stands in files with columns.")] = "text",
+    precision: Annotated[
+        str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
+    ] = None,
     half: Annotated[bool, Option("--half", help="Save in half precision.")] = False,
     seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
     device: Device = "auto",
@@ -77,7 +80,7 @@ def pretrain(
         warmup=warmup,
         schedule=schedule,  # type: ignore[arg-type]  # checked there
         weight_decay=weight_decay,
-        precision=default_precision(where),
+        precision=precision or default_precision(where),
         device=where,
         seed=seed,
     )

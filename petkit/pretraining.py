@@ -130,7 +130,7 @@ def masked_lm_loss(model: MaskedLM, batch: Batch, masked: MaskedBatch) -> Tensor
     if len(masked.positions) == 0:
         return model.hidden(batch).sum() * 0.0
     targets = torch.from_numpy(masked.targets).to(model.device, non_blocking=True)
-    return functional.cross_entropy(model.vocab_logits(model.hidden_at(batch, masked.positions)), targets)
+    return functional.cross_entropy(model.vocab_logits(model.hidden_at(batch, masked.positions)).float(), targets)
 
 
 def _batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device) -> Batch:
@@ -286,7 +286,7 @@ class _Learner:
             masked = how.batch(ids, valid, self.vocabulary, stream(0, "measure", step=start))
             with autocast(self.model.device, self.settings.precision):
                 hidden = self.model.hidden(_batch(masked.inputs, valid, self.model.device))
-                logits = self.model.vocab_logits(hidden.flatten(0, 1)[torch.from_numpy(masked.positions)])
+                logits = self.model.vocab_logits(hidden.flatten(0, 1)[torch.from_numpy(masked.positions)]).float()
             targets = torch.from_numpy(masked.targets).to(logits.device)
             total += float(functional.cross_entropy(logits, targets, reduction="sum"))
             right += int((logits.argmax(-1) == targets).sum())

@@ -71,13 +71,19 @@ def find_package(package: str) -> Path | None:
     spec = importlib.util.find_spec(top)
     if spec is None or spec.origin is None:
         return None
-    origin = Path(spec.origin)
+    origin = _frozen_source(top) if spec.origin == "frozen" else Path(spec.origin)
     if not rest and origin.name != "__init__.py":
         return origin if origin.suffix == ".py" else None
     base = origin.parent.joinpath(*rest)
     if base.is_dir():
         return base
     return base.with_suffix(".py") if base.with_suffix(".py").is_file() else None
+
+
+def _frozen_source(module: str) -> Path:
+    """Where the source of a module that the interpreter carries compiled (os, codecs, ...) lies in the standard library."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    return next((path for path in (folder / module / "__init__.py", folder / f"{module}.py") if path.is_file()), folder / module)
 
 
 def standard_library() -> list[str]:

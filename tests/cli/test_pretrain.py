@@ -49,6 +49,7 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "mlm", "--size", "layers=3,hidden=192", "--vocab-size", "5000"),
         *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
         *("--rows", "8", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
+        *("--precision", "bfloat16"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
@@ -64,6 +65,7 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         long_length=300,
         max_positions=300,
         learning_rate=0.002,
+        precision="bfloat16",
         seed=5,
     )
 

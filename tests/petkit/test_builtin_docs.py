@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -54,6 +56,12 @@ def test_docstrings_of_a_subpackage_a_module_and_nothing(package: str) -> None:
     assert [doc.text for doc in docstrings("petkit_single")] == ["One module."]
     assert list(docstrings("petkit_no_such_package")) == []
     assert list(docstrings(f"{package}.no_such_module")) == []
+
+
+@pytest.mark.parametrize("module", ["os", "io", "codecs", "posixpath", "re", "json"])
+def test_modules_that_the_interpreter_carries_compiled_are_found_as_sources(module: str) -> None:
+    texts = [doc.text for doc in docstrings(module)]
+    assert texts[0] == inspect.cleandoc(importlib.import_module(module).__doc__ or "")
 
 
 @pytest.mark.parametrize(
