@@ -19,6 +19,7 @@ PARTS = (
     "petkit.builtin",
     "petkit.data",
     "petkit.encoding",
+    "petkit.executors",
     "petkit.objectives",
     "petkit.report",
     "petkit.patterns",
