@@ -7,7 +7,6 @@ needs no ``if __name__ == "__main__"``, since workers import the modules that un
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -16,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any
 
+from petkit.canonical import plain
 from petkit.errors import RunError, SettingsError
+from petkit.executors.messages import Message, packed, unpacked
 from petkit.runs import RunFolder
 from petkit.units import Unit
 
@@ -44,17 +44,16 @@ class Worker:
             self.stop()
             self.process, self.connection = _start(self.device)
         self.unit = unit
-        task = pickle.dumps((unit, run.root, key, os.getcwd()))
+        task = packed({"unit": plain(vars(unit)), "root": str(run.root), "key": key, "folder": os.getcwd()})
         with suppress(OSError):  # it has just died
             self._connected().send_bytes(task)
 
-    def hear(self) -> tuple[Any, ...] | None:
+    def hear(self) -> Message | None:
         """The next message; None if the process is dead, or closed the connection."""
         try:
-            message: tuple[Any, ...] = pickle.loads(self._connected().recv_bytes())
+            return unpacked(self._connected().recv_bytes())
         except (EOFError, OSError):
             return None
-        return message
 
     def silent_and_dead(self) -> bool:
         """Whether the process is at its end and has left nothing to hear."""
@@ -105,7 +104,7 @@ class Pool:
         """The workers that have a unit."""
         return [worker for worker in self.workers if worker.unit is not None]
 
-    def listen(self) -> Iterator[tuple[Worker, tuple[Any, ...] | None]]:
+    def listen(self) -> Iterator[tuple[Worker, Message | None]]:
         """Wait for busy workers; yield each that has something to say with its message, or with None if it is dead."""
         speaking = {worker.connection: worker for worker in self.busy()}
         heard = wait([connection for connection in speaking if connection is not None], timeout=GRACE)

@@ -12,14 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 
 from petkit import files
 from petkit.errors import RunError, SettingsError, raise_problems
 from petkit.executors.events import Event, OnEvent, silent
+from petkit.executors.messages import Message, rebuilt
 from petkit.executors.pool import Pool, Worker
 from petkit.executors.protocol import UnitResult, check_order, result_of
-from petkit.executors.worker import raised
 from petkit.runs import RunFolder
 from petkit.units import Unit
 
@@ -117,32 +116,35 @@ class _Call:
         self._ready: deque[_Ready] = deque()
         self._keys: dict[str, str] = {}
         self._unsettled = {unit.name for unit in units}
+        self._settled: deque[UnitResult] = deque()
 
     def results(self) -> Iterator[UnitResult]:
-        """The results, each unit handed out as early as possible."""
-        yield from self._look()
-        while self._unsettled:
-            for worker, message in self._pool.listen():
+        """The results. Workers have their next units before a result is yielded."""
+        self._look()
+        while self._settled or self._unsettled:
+            while self._settled:
+                yield self._settled.popleft()
+            for worker, message in self._pool.listen() if self._unsettled else ():
                 name = self._take(worker, message)
                 if name is not None:
-                    yield self._settled(name, skipped=False)
-                    yield from self._look()
+                    self._settle(name, skipped=False)
+                    self._look()
                 self._hand_out()
 
-    def _look(self) -> Iterator[UnitResult]:
+    def _look(self) -> None:
         """Settle units that are done, make others ready whose needs are settled, and hand out meanwhile."""
         waiting, self._waiting = self._waiting, []
         for unit in waiting:
-            if self._unsettled.isdisjoint(unit.needs):
-                key = self._keys[unit.name] = self._run.key(unit)
-                state, reason = self._run.check(unit, key)
-                if state == "done":
-                    yield self._settled(unit.name, skipped=True)
-                    continue
+            if not self._unsettled.isdisjoint(unit.needs):
+                self._waiting.append(unit)
+                continue
+            key = self._keys[unit.name] = self._run.key(unit)
+            state, reason = self._run.check(unit, key)
+            if state == "done":
+                self._settle(unit.name, skipped=True)
+            else:
                 self._ready.append(_Ready(unit, key, "" if state == "todo" else reason))
                 self._hand_out()
-            else:
-                self._waiting.append(unit)
 
     def _hand_out(self) -> None:
         while self._ready and (worker := self._pool.idle()) is not None:
@@ -152,21 +154,19 @@ class _Call:
             self._tell(Event("started", ready.unit.name))
             worker.give(ready.unit, self._run, ready.key)
 
-    def _take(self, worker: Worker, message: tuple[Any, ...] | None) -> str | None:
+    def _take(self, worker: Worker, message: Message | None) -> str | None:
         """Deal with what a worker says; the name of its unit if that is done now."""
         unit = worker.unit
         if unit is None:
             raise ValueError("a worker without a unit spoke")
-        match message:
-            case ("progress", done, total, facts):
-                self._tell(Event("progress", unit.name, done=done, total=total, facts=facts))
-                return None
-            case ("failed", *facts):
-                worker.unit = None
-                raise raised(*facts)
-            case None:
-                return self._bury(worker, unit)
+        if message is None:
+            return self._bury(worker, unit)
+        if message["kind"] == "progress":
+            self._tell(Event("progress", unit.name, done=message["done"], total=message["total"], facts=message["facts"]))
+            return None
         worker.unit = None
+        if message["kind"] == "failed":
+            raise rebuilt(message)
         return unit.name
 
     def _bury(self, worker: Worker, unit: Unit) -> str | None:
@@ -186,9 +186,9 @@ class _Call:
         self._ready.appendleft(_Ready(unit, self._keys[unit.name], f"its process {how}"))
         return None
 
-    def _settled(self, name: str, *, skipped: bool) -> UnitResult:
+    def _settle(self, name: str, *, skipped: bool) -> None:
         self._unsettled.discard(name)
         self._run.clear_work(name)
         result = result_of(name, self._run, skipped=skipped)
+        self._settled.append(result)
         self._tell(Event("skipped", name) if skipped else Event("finished", name, seconds=result.seconds))
-        return result

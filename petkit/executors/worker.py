@@ -1,36 +1,27 @@
 """The other side of ``petkit.executors.pool``: a process that carries out one unit after the other until its driver is gone.
 
-What it says to the driver, each pickled: ``("progress", done, total, facts)``, ``("finished",)``, or ``("failed", ...)`` as ``failure``
-makes it.
+It is given ``{"unit", "root", "key", "folder"}`` and says ``{"kind": "progress", "done", "total", "facts"}``, ``{"kind": "finished"}``, or
+``{"kind": "failed", ...}`` with what ``messages.described`` tells of the exception.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
 import select
 import signal
 import sys
 import threading
-import traceback
-from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from petkit.errors import UserError
-from petkit.units import perform
+from petkit.executors.messages import Message, described, packed, unpacked
+from petkit.units import Unit, perform
 
-__all__ = ["failure", "main", "raised"]
+__all__ = ["main"]
 
 POLL_SECONDS = 1.0
 """How often a worker looks whether its parent is still there. That is the second line: a closed connection ends it at once."""
-
-
-class WorkerTraceback(Exception):
-    """Where in the worker it was raised: the text of the traceback, as the cause of the exception that the driver raises."""
-
-    def __str__(self) -> str:
-        return f"in another process:\n\n{self.args[0]}"
 
 
 def main(descriptor: int) -> None:
@@ -42,10 +33,10 @@ def main(descriptor: int) -> None:
     connection = Connection(descriptor)
     while True:
         try:
-            task = connection.recv_bytes()
+            task = unpacked(connection.recv_bytes())
         except (EOFError, ConnectionError):
             os._exit(0)
-        connection.send_bytes(_carry_out(task, connection))
+        connection.send_bytes(packed(_carry_out(task, connection)))
 
 
 def _end_with_the_driver(descriptor: int, parent: int) -> None:
@@ -60,39 +51,16 @@ def _end_with_the_driver(descriptor: int, parent: int) -> None:
     os._exit(1)
 
 
-def _carry_out(task: bytes, connection: Connection) -> bytes:
+def _carry_out(task: Message, connection: Connection) -> Message:
     def progress(done: int, total: int | None = None, **facts: Any) -> None:
-        connection.send_bytes(pickle.dumps(("progress", done, total, facts)))
+        connection.send_bytes(packed({"kind": "progress", "done": done, "total": total, "facts": facts}))
 
     try:
-        unit, root, key, folder = pickle.loads(task)
-        os.chdir(folder)
-        perform(unit, root=root, key=key, progress=progress)
+        os.chdir(task["folder"])
+        unit = Unit(**{**task["unit"], "needs": tuple(task["unit"]["needs"])})
+        perform(unit, root=Path(task["root"]), key=task["key"], progress=progress)
     except BaseException as error:  # the driver raises it: KeyboardInterrupt by hand and SystemExit included
-        return failure(error)
+        return {"kind": "failed", **described(error)}
     finally:
         sys.stdout.flush()  # the driver ends this process without asking
-    return pickle.dumps(("finished",))
-
-
-def failure(error: BaseException) -> bytes:
-    """The message that a unit raised ``error``: ("failed", pickled or None, whether it is a UserError, its words, its traceback)."""
-    words = "".join(traceback.format_exception_only(error)).strip()
-    trace = "".join(traceback.format_exception(error))
-    facts = (isinstance(error, UserError), str(error) if isinstance(error, UserError) else words, trace)
-    try:
-        pickled = pickle.dumps(error)
-        pickle.loads(pickled)  # some can be written and not read
-    except Exception:
-        pickled = None
-    return pickle.dumps(("failed", pickled, *facts))
-
-
-def raised(pickled: bytes | None, users: bool, words: str, trace: str) -> BaseException:
-    """The exception of a ``failure``, its traceback as its cause; one of the same words if it cannot be carried over."""
-    error: BaseException = UserError(words) if users else RuntimeError(words)
-    if pickled is not None:
-        with suppress(Exception):  # what it needs is perhaps not there in the driver
-            error = pickle.loads(pickled)
-    error.__cause__ = WorkerTraceback(trace)
-    return error
+    return {"kind": "finished"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit import files
-from petkit.errors import DataError
+from petkit.errors import DataError, raise_problems
 from petkit.runs import RunFolder
 from petkit.units import Unit, UnitContext
 
@@ -21,7 +21,7 @@ HERE = __name__
 
 
 class Awkward(Exception):
-    """Cannot be pickled back: it wants two arguments and keeps one."""
+    """Cannot be made again from what it keeps: it wants two arguments and keeps one."""
 
     def __init__(self, one: str, two: str) -> None:
         super().__init__(one + two)
@@ -55,6 +55,11 @@ def count(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     return {"name": context.name}
 
 
+def other(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """The same under another name."""
+    return count(spec, context)
+
+
 def draw(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Numbers from the unit's seed, and the bytes of what it needs."""
     import numpy as np
@@ -62,7 +67,7 @@ def draw(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     numbers = np.random.default_rng(context.seed_for("numbers", context.name)).normal(size=5)
     files.write_bytes(context.out / "numbers.bin", numbers.tobytes())
     for name in spec["of"]:
-        files.copy_directory(context.need(name), context.out / name)
+        files.write_bytes(context.out / f"of-{name}.bin", (context.need(name) / "numbers.bin").read_bytes())
     return {"sum": float(numbers.sum())}
 
 
@@ -81,7 +86,9 @@ def fail(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         case "taken":
             (context.out / "record.json").write_text("{}")
         case "user":
-            raise DataError("row 3: no label")
+            raise_problems(DataError, "data.csv", ["row 3: no label", "row 7: no text"])
+        case "file":
+            (context.out / "missing").read_text()
         case "awkward":
             raise Awkward("one", "two")
     return {} if spec["error"] != "recordless" else None  # type: ignore[return-value]
@@ -116,21 +123,31 @@ def die_late(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 
 
 def wait(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
-    """Tell the process's number, and sleep until the file ``until`` is there (for ever without one); ``beside``: units to see begun."""
-    files.write_text(context.root / f"pid-{context.name}", str(os.getpid()))
+    """Tell the process's number (in a file, and as progress) and sleep: see ``_linger``."""
     note(context)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not ("until" in spec and (context.root / spec["until"]).exists()):
-        if "beside" in spec and set(spec["beside"]) <= set(calls_of(context)):
-            break
-        time.sleep(0.01)
-    else:
-        raise TimeoutError(f"{context.name} has waited in vain")
+    files.write_text(context.root / f"process-{context.name}", str(os.getpid()))
+    context.progress(os.getpid())
+    _linger(spec, context)
     return {}
+
+
+def _linger(spec: dict[str, Any], context: UnitContext) -> None:
+    """Sleep until the file ``until`` is there, or the units ``beside`` are begun; in vain if the unit names neither."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if "until" in spec and (context.root / spec["until"]).exists():
+            return
+        if "beside" in spec and set(spec["beside"]) <= set(calls_of(context)):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"{context.name} has waited in vain")
 
 
 def look(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """What a unit sees of its process."""
+    note(context)
+    if "beside" in spec:
+        _linger(spec, context)
     print("printed by a unit")
     return {
         "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
