@@ -107,6 +107,7 @@ class Reporter:
             case "skipped":
                 self.say(f"{event.unit}: done before")
             case "rerun":
+                self._close(event.unit)  # of a process that died
                 self.say(f"{event.unit}: again, since {event.reason}")
 
     def _progress(self, event: Event) -> None:

@@ -59,15 +59,17 @@ def train(
         bool, Option("--allow-overlap", help="Go on if labelled rows are also test rows; the report says so.")
     ] = False,
     device: Device = "auto",
+    workers: Annotated[int, Option(metavar="N", min=1, help="Units at a time, each in a process of its own; several GPUs in turn.")] = 1,
     trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Train a classifier from a few labelled rows and many unlabelled ones. The same command resumes an unfinished run."""
     changes = _changes(config, {"method": method, "seed": seed, "adapt_steps": adapt, "max_length": max_length}, settings)
     mapping = pairs(columns, "--column")
+    from petkit.executors import executor_for
     from petkit.pipeline import train_run
 
-    with Reporter(quiet=as_json) as reporter:
+    with Reporter(quiet=as_json) as reporter, executor_for(workers, device=device) as executor:
         result = train_run(
             task,
             train=tuple(train_files) if train_files else None,
@@ -87,6 +89,7 @@ def train(
             allow_overlap=allow_overlap,
             device=device,
             trust_remote_code=trust_remote_code,
+            executor=executor,
             on_event=reporter.event,
             on_notice=reporter.notice,
         )

@@ -72,6 +72,14 @@ def test_finished_units_stay_on_a_terminal() -> None:
     assert "g0-p0-s0: 3 min 20 s  loss 0.0099, mlm 7.12" in found
 
 
+def test_a_unit_that_lost_its_process_has_one_line() -> None:
+    begun = [Event("started", "m"), Event("progress", "m", done=1, total=2)]
+    again = [*begun, Event("rerun", "m", reason="its process was ended by SIGKILL"), *begun, Event("finished", "m", seconds=1.0)]
+    found = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in shown(again, terminal=True).splitlines()]
+    assert "m: again, since its process was ended by SIGKILL" in found
+    assert not found[-1].startswith("m "), "no bar is left when the unit is done"
+
+
 def test_no_color_means_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     colours = re.findall(r"\x1b\[[0-9;]*m", shown(STORY, terminal=True))

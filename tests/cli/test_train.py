@@ -14,7 +14,7 @@ from petkit import pipeline
 from petkit.cli.app import app
 from petkit.cli.options import ADAPT_STEPS
 from petkit.errors import DataError
-from petkit.executors import Event
+from petkit.executors import Event, Executor, InProcess, Spawned
 
 runner = CliRunner()
 REPORT: dict[str, Any] = {
@@ -97,7 +97,19 @@ def test_flags_reach_the_run(calls: list[dict[str, Any]]) -> None:
         "allow_overlap": True,
         "device": "cpu",
         "trust_remote_code": True,
+        "executor": InProcess(),
     }
+
+
+@pytest.mark.parametrize(("number", "executor"), [("1", InProcess()), ("3", Spawned(3))])
+def test_workers_are_processes_from_two_on(calls: list[dict[str, Any]], number: str, executor: Executor) -> None:
+    petkit("train", "ag_news", "--out", "run", "--workers", number, "--device", "cpu")
+    assert calls[0]["executor"] == executor
+
+
+def test_no_worker_is_too_few(calls: list[dict[str, Any]]) -> None:
+    assert "--workers" in petkit("train", "ag_news", "--out", "run", "--workers", "0", code=2).stderr
+    assert calls == []
 
 
 def test_without_flags_the_defaults_are_those_of_the_run(calls: list[dict[str, Any]]) -> None:
