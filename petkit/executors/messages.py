@@ -56,9 +56,12 @@ def described(error: BaseException) -> Message:
 def _parts(error: BaseException) -> Message:
     """What it is made from again: ``args`` (None if JSON cannot hold them) and attributes."""
     try:
-        kind, args, *state = error.__reduce__()
+        made = error.__reduce__()
     except Exception:  # whatever a class of somebody else's does there
+        made = ""
+    if isinstance(made, str):
         return {"args": None, "state": {}}
+    kind, args, *state = made
     attributes = {name: list(value) if isinstance(value, tuple) else value for name, value in (state[0] if state else {}).items()}
     known = kind is type(error) and _survives(list(args))
     return {"args": list(args) if known else None, "state": {name: value for name, value in attributes.items() if _survives(value)}}

@@ -26,10 +26,10 @@ __all__ = ["Pool", "Worker"]
 
 BOOT = "import sys; sys.path[:] = sys.argv[2:]; from petkit.executors.worker import main; main(int(sys.argv[1]))"
 GRACE = 1.0
-"""Seconds between two looks at whether silent workers are alive. The end of a worker shows at once unless it has children."""
+"""Seconds between two looks at whether silent workers live. The end of one shows at once, unless a process that it forked goes on."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Worker:
     """A place in the pool: the process that has it now, if any, and the unit it is at, if any."""
 
@@ -106,13 +106,11 @@ class Pool:
 
     def listen(self) -> Iterator[tuple[Worker, Message | None]]:
         """Wait for busy workers; yield each that has something to say with its message, or with None if it is dead."""
-        speaking = {worker.connection: worker for worker in self.busy()}
-        heard = wait([connection for connection in speaking if connection is not None], timeout=GRACE)
-        for connection in heard:
-            worker = speaking[connection]  # type: ignore[index]
-            yield worker, worker.hear()
-        if not heard:
-            yield from ((worker, None) for worker in speaking.values() if worker.silent_and_dead())
+        speaking = {worker.connection: worker for worker in self.busy() if worker.connection is not None}
+        heard = [speaking[connection] for connection in wait(list(speaking), timeout=GRACE)]  # type: ignore[index]
+        silent = [worker for worker in speaking.values() if worker not in heard and worker.silent_and_dead()]
+        yield from ((worker, worker.hear()) for worker in heard)
+        yield from ((worker, None) for worker in silent)
 
     def stop(self, *, idle_too: bool) -> bool:
         """End the processes: those at work, or all. Whether one was at work."""

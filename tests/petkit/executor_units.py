@@ -103,11 +103,19 @@ def die(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     for step in range(len(seen.read_text()) if seen.exists() else 0, 2):
         (context.out / "half").write_text("half")
         files.write_text(seen, "x" * (step + 1))
+        if fatal and "child" in spec and os.fork() == 0:
+            _outlive(spec["child"])
         if fatal:
             os._exit(spec["status"]) if "status" in spec else os.kill(os.getpid(), signal.SIGKILL)
         (context.out / "half").unlink()
     files.write_text(context.out / "steps.txt", seen.read_text())
     return {"steps": 2}
+
+
+def _outlive(seconds: float) -> None:
+    """What a process does that a dead worker has left behind."""
+    time.sleep(seconds)
+    os._exit(0)
 
 
 def die_late(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import pytest
 
 from petkit import files, units
 from petkit.errors import DataError, RunError, SettingsError, UserError
-from petkit.executors import Event, Executor, InProcess, Spawned, executor_for, run_all
+from petkit.executors import Event, Executor, InProcess, Spawned, executor_for, pool, run_all
 from petkit.executors.messages import described, packed, rebuilt, unpacked
 from petkit.executors.pool import visible
 from petkit.objectives.streams import seed_for
@@ -336,6 +336,15 @@ def test_retries_used_up(run: RunFolder, spec: dict[str, Any], retries: int, mes
     assert not [path for path in run.root.rglob(".tmp-*")]
 
 
+def test_death_is_seen_though_a_child_keeps_the_connection(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "GRACE", 0.05)
+    (run.root / "deaths").write_text("1")
+    began = time.monotonic()
+    run_all([unit("a", function="die", child=5)], run, executor=Spawned(1))
+    assert calls_of(run) == ["a", "a"]
+    assert time.monotonic() - began < 4
+
+
 def test_unit_that_was_complete_when_its_process_died_is_finished(run: RunFolder) -> None:
     events: list[Event] = []
     run_all([unit("a", function="die_late"), unit("b")], run, executor=Spawned(1), on_event=events.append)
@@ -374,12 +383,16 @@ def test_iterator_that_is_given_up_leaves_no_process(run: RunFolder, how: str) -
     assert all(gone(process) for process in processes(events))
 
 
-def test_processes_stay_in_a_with_block_only(run: RunFolder) -> None:
+def test_processes_stay_in_a_with_block_only(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def process_of(name: str, executor: Executor) -> int:
-        return int(run_all([unit(name, function="look")], run, executor=executor)[name].record["process"])
+        record = run_all([unit(name, function="look")], run, executor=executor)[name].record
+        assert record["folder"] == str(Path.cwd())
+        return int(record["process"])
 
     with Spawned(1) as executor:
-        kept = [process_of("a", executor), process_of("b", executor)]
+        kept = [process_of("a", executor)]
+        monkeypatch.chdir(run.root)
+        kept.append(process_of("b", executor))
         os.kill(kept[0], signal.SIGKILL)
         assert eventually(lambda: gone(kept[0]))
         replaced = process_of("c", executor)
