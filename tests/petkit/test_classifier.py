@@ -116,7 +116,7 @@ def test_training_fits_its_targets_and_repeats_itself(soft: bool, tmp_path: Path
 
     def fit(seed: int) -> np.ndarray:
         model = load_classifier(str(folder), LABELS)
-        how = TrainSettings(steps=40, learning_rate=5e-3, warmup=0.1)
+        how = TrainSettings(steps=60, learning_rate=5e-3, warmup=0.1)
         train_classifier(model, encoded, targets, loss, how, batch=6, pad_id=encoder.pad_id, seed=seed)
         return predict_logits(model, encoded, pad_id=encoder.pad_id, token_budget=200)
 

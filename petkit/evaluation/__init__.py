@@ -1,0 +1,1 @@
+"""Few-shot studies: which cells there are, how each is carried out, and what follows from their scores."""
