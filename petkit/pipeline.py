@@ -115,6 +115,7 @@ def train_run(
     device = choose_device(device)
     root = Path(out)
     check_checkpoint(model, trust_remote_code=trust_remote_code)
+    model = _as_recorded(root, model)
     settings = _settings(root, model, preset_name, changes or {}, device)
     check_patterns(task, settings)
     reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
@@ -155,6 +156,16 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
         recorded = read_status(root).manifest["settings"].get("settings", {})
         machine |= {name: recorded[name] for name in ("threads", "precision", "token_budget") if name in recorded}
     return apply_changes(base, {**machine, **changes})
+
+
+def _as_recorded(root: Path, model: str) -> str:
+    """The checkpoint's folder as the run's folder spells it, if it is the same one: ``m``, ``./m`` and ``/here/m`` are no other setting."""
+    if (root / MANIFEST).is_file():
+        recorded = read_status(root).manifest["settings"].get("model")
+        ours, theirs = Path(resolve(model)), Path(resolve(recorded or model))
+        if ours.is_dir() and theirs.is_dir() and ours.samefile(theirs):
+            return str(recorded or model)
+    return model
 
 
 def parameters_of(model: str) -> int:

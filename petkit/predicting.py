@@ -120,7 +120,12 @@ class Ensemble:
         """
         root = Path(path)
         if not (root / "ensemble.json").is_file():
-            raise _no_result(root, "ensemble", "methods pet, ipet and single make one, and --set keep_members=none does without")
+            raise _no_result(
+                root,
+                "ensemble",
+                "methods pet, ipet and single make one when there are labelled rows, and --set keep_members=none does without; "
+                "petkit predict asks the classifier",
+            )
         card = _read_card(root / "ensemble.json", ("task", "settings", "members"))
         task, settings, where = task_from_spec(card["task"]), from_dict(card["settings"]), choose_device(device)
         members = [_open_member(root, entry, task, settings, where, trust_remote_code) for entry in card["members"]]

@@ -97,6 +97,15 @@ def write_task(path: Path, line: str, *, patterns: str = "ask,") -> str:
     return str(path)
 
 
+def test_the_same_model_by_another_path_is_no_other_setting(done: RunResult, model: Path) -> None:
+    events: list[Event] = []
+    spelled = model.parent / "." / ".." / model.parent.name / model.name
+    assert str(spelled) != str(model)
+    again = tiny_run(done.path, spelled, "pet", settings=SMALL, on_event=events.append)
+    assert again == done
+    assert {event.kind for event in events} == {"skipped"}
+
+
 def test_changed_pattern_function_is_refused(model: Path, tmp_path: Path) -> None:
     task = write_task(tmp_path / "tone.py", "pass")
     first = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task)
