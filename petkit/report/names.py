@@ -1,0 +1,89 @@
+"""How reports call methods and metrics, and how they write numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["METHOD_NAMES", "METRIC_NAMES", "SHARES", "interval", "method_name", "number", "percent", "shots_name", "spread"]
+
+METHOD_NAMES: Final = {
+    "pet": "PET",
+    "ipet": "iPET",
+    "single": "PET, one pattern",
+    "supervised": "plain fine-tuning",
+    "linear-probe": "linear probe",
+    "tfidf": "TF-IDF + logistic regression",
+    "setfit": "SetFit",
+    "zero-shot": "untrained patterns",
+    "label-embedding": "nearest label name",
+    "majority": "most frequent label",
+}
+"""What readers see for the name that scripts use."""
+
+METRIC_NAMES: Final = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mcc": "Matthews correlation",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
+    "ece_scaled": "calibration error after scaling",
+}
+
+SHARES: Final = frozenset({"accuracy", "macro_f1", "ece", "ece_scaled"})
+"""Metrics that are shares of 1 and are written as percentages."""
+
+
+def method_name(method: str) -> str:
+    """The name for readers; one that is not known stays as it is.
+
+    >>> method_name("supervised"), method_name("mine")
+    ('plain fine-tuning', 'mine')
+    """
+    return METHOD_NAMES.get(method, method)
+
+
+def shots_name(shots: int | None) -> str:
+    """Labelled rows per label; None where the splits were given as they are.
+
+    >>> shots_name(16), shots_name(None)
+    ('16 per label', 'as given')
+    """
+    return "as given" if shots is None else f"{shots} per label"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal and no sign; empty if it is not known.
+
+    >>> percent(0.7123), percent(None)
+    ('71.2', '')
+    """
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def number(metric: str, value: float | None) -> str:
+    """A metric's value: percentages with one decimal, others with three.
+
+    >>> number("accuracy", 0.5), number("mcc", 0.5)
+    ('50.0', '0.500')
+    """
+    return percent(value) if metric in SHARES else "" if value is None else f"{value:.3f}"
+
+
+def spread(metric: str, mean: float | None, sd: float | None) -> str:
+    """Mean and standard deviation.
+
+    >>> spread("accuracy", 0.712, 0.031), spread("accuracy", 0.712, None)
+    ('71.2 ± 3.1', '71.2')
+    """
+    return number(metric, mean) + ("" if sd is None or mean is None else f" ± {number(metric, sd)}")
+
+
+def interval(metric: str, ends: Sequence[float] | None) -> str:
+    """Both ends of an interval in words.
+
+    >>> interval("accuracy", [0.66, 0.75])
+    '66.0 to 75.0'
+    """
+    return "" if ends is None else f"{number(metric, ends[0])} to {number(metric, ends[1])}"

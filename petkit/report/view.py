@@ -1,0 +1,204 @@
+"""What a study's report shows, gathered from report.json: the same tables for HTML, Markdown, LaTeX and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from petkit.report.names import interval, spread
+
+__all__ = [
+    "Confusion",
+    "Generation",
+    "Patterns",
+    "Reliability",
+    "ScoreTable",
+    "confusions",
+    "generations",
+    "most_shots",
+    "patterns",
+    "pooled_bins",
+    "reliabilities",
+    "score_tables",
+    "shown",
+]
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """One task and metric: ``rows`` holds for each method one summary (or None) for each of ``shots``."""
+
+    task: str
+    metric: str
+    shots: tuple[int | None, ...]
+    rows: tuple[tuple[str, tuple[Row | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Mean accuracies of each pattern before and after training, over splits, seeds and (the first generation's) members."""
+
+    task: str
+    shots: int | None
+    method: str
+    rows: tuple[tuple[int, str, float | None, float | None], ...]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Means over splits and seeds of what a generation is worth; None where nothing is known."""
+
+    task: str
+    shots: int | None
+    method: str
+    generation: int
+    ensemble: float | None
+    agreement: float | None
+    pool_accuracy: float | None
+    set_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Test rows over all splits and seeds: ``counts[true][predicted]``."""
+
+    task: str
+    shots: int | None
+    method: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of all splits and seeds together: (count, confidence, accuracy) of those with rows, before and after scaling."""
+
+    task: str
+    shots: int | None
+    method: str
+    ece: float | None
+    ece_scaled: float | None
+    before: tuple[tuple[int, float, float], ...]
+    after: tuple[tuple[int, float, float], ...]
+
+
+def score_tables(report: Report, metric: str = "accuracy") -> list[ScoreTable]:
+    """One table for each task, methods in the study's order, shots ascending."""
+    found = {(row["task"], row["shots"], row["method"]): row for row in report["summary"] if row["metric"] == metric}
+    tables = []
+    for task in dict.fromkeys(key[0] for key in found):
+        shots = sorted({key[1] for key in found if key[0] == task}, key=lambda value: -1 if value is None else value)
+        methods = [method for method in report["study"]["methods"] if any((task, k, method) in found for k in shots)]
+        rows = tuple((method, tuple(found.get((task, k, method)) for k in shots)) for method in methods)
+        tables.append(ScoreTable(task, metric, tuple(shots), rows))
+    return tables
+
+
+def most_shots(report: Report, task: str) -> int | None:
+    """The largest number of labelled rows per label in a task's cells; None if the splits were given."""
+    known = [cell["shots"] for cell in report["cells"] if cell["task"] == task and cell["shots"] is not None]
+    return max(known, default=None)
+
+
+def patterns(report: Report) -> list[Patterns]:
+    """Patterns of each task, shots and method, generation 0."""
+    found = []
+    for key, cells in _groups(report, lambda cell: bool(cell["members"])):
+        members = [member for cell in cells for member in cell["members"] if member["generation"] == 0]
+        rows = []
+        for index in sorted({member["pattern_index"] for member in members}):
+            mine = [member for member in members if member["pattern_index"] == index]
+            rows.append((index, mine[0]["pattern"], _mean(m["before"] for m in mine), _mean(m["after"] for m in mine)))
+        found.append(Patterns(*key, tuple(rows)))
+    return found
+
+
+def generations(report: Report) -> list[Generation]:
+    """Each generation of each task, shots and method that has an ensemble."""
+    found = []
+    for key, cells in _groups(report, lambda cell: bool(cell["generations"])):
+        entries = [entry for cell in cells for entry in cell["generations"]]
+        for number in sorted({entry["generation"] for entry in entries}):
+            mine = [entry for entry in entries if entry["generation"] == number]
+            means = [_mean(entry[name] for entry in mine) for name in ("ensemble", "agreement", "pool_accuracy", "set_accuracy")]
+            found.append(Generation(*key, number, *means))
+    return found
+
+
+def confusions(report: Report) -> list[Confusion]:
+    """Of each task and method at the largest number of shots; splits and seeds added up."""
+    labels = {task["name"]: tuple(task["labels"]) for task in report["tasks"]}
+    wanted = {task: most_shots(report, task) for task in labels}
+    found = []
+    for key, cells in _groups(report, lambda cell: cell["shots"] == wanted[cell["task"]]):
+        matrices = [cell["test"]["confusion"] for cell in cells]
+        size = range(len(labels[key[0]]))
+        found.append(Confusion(*key, labels[key[0]], tuple(tuple(sum(m[i][j] for m in matrices) for j in size) for i in size)))
+    return found
+
+
+def reliabilities(report: Report) -> list[Reliability]:
+    """Of each task and method at the largest number of shots, where bins are known."""
+    wanted = {key: most_shots(report, key) for key in {cell["task"] for cell in report["cells"]}}
+    found = []
+    for key, cells in _groups(report, lambda cell: bool(cell["shots"] == wanted[cell["task"]] and cell["test"].get("reliability"))):
+        tests = [cell["test"] for cell in cells]
+        before = pooled_bins([test["reliability"] for test in tests])
+        after = pooled_bins([test["reliability_scaled"] for test in tests if test.get("reliability_scaled")])
+        means = (_mean(test["ece"] for test in tests), _mean(test.get("ece_scaled") for test in tests))
+        found.append(Reliability(*key, *means, before, after))
+    return found
+
+
+def pooled_bins(bins: Sequence[Sequence[Row]]) -> tuple[tuple[int, float, float], ...]:
+    """Bins of several cells as one: (rows, mean confidence, accuracy) in order, without those that nothing fell into.
+
+    >>> half = {"count": 1, "confidence": 0.6, "accuracy": 0.0}
+    >>> pooled_bins([[half], [{"count": 3, "confidence": 0.8, "accuracy": 1.0}]])
+    ((4, 0.75, 0.75),)
+    """
+    found = []
+    for together in zip(*bins, strict=True):
+        count = sum(one["count"] for one in together)
+        if count:
+            known = [one for one in together if one["count"]]
+            means = [sum(one["count"] * one[name] for one in known) / count for name in ("confidence", "accuracy")]
+            found.append((count, round(means[0], 12), round(means[1], 12)))
+    return tuple(found)
+
+
+def shown(table: ScoreTable) -> list[tuple[str, list[tuple[str, str]]]]:
+    """For each method (mean ± sd, interval) of each shots: the interval over splits, or over test rows if there is one split."""
+    return [
+        (
+            method,
+            [
+                ("", "")
+                if row is None
+                else (
+                    spread(table.metric, row["mean"], row["sd_splits"]),
+                    interval(table.metric, row["interval_splits"] or row["interval_rows"]),
+                )
+                for row in cells
+            ],
+        )
+        for method, cells in table.rows
+    ]
+
+
+def _groups(report: Report, wanted: Callable[[Row], bool]) -> list[tuple[tuple[str, int | None, str], list[Row]]]:
+    """The wanted cells by (task, shots, method), in the order in which they come."""
+    groups: dict[tuple[str, int | None, str], list[Row]] = {}
+    for cell in report["cells"]:
+        if wanted(cell):
+            groups.setdefault((cell["task"], cell["shots"], cell["method"]), []).append(cell)
+    return list(groups.items())
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

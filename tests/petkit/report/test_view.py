@@ -1,0 +1,77 @@
+"""What a study's report shows: the tables against numbers counted from the cells by hand, and the sample against the schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from petkit.report import view
+from tests.petkit.report.sample_study import METHODS, ROWS, sample_study
+
+SCHEMAS = Path(view.__file__).parent / "schema"
+
+
+def test_the_sample_is_what_the_schema_says() -> None:
+    jsonschema.validate(sample_study(), json.loads((SCHEMAS / "study.schema.json").read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", ["study", "run"])
+def test_schemas_are_schemas(name: str) -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8")))
+
+
+def test_score_tables_keep_the_order_of_methods_and_sort_shots() -> None:
+    report = sample_study(shots=(16, 4))
+    tables = view.score_tables(report)
+    assert [table.task for table in tables] == [task["name"] for task in report["tasks"]]
+    assert tables[0].shots == (4, 16)
+    assert [method for method, _ in tables[0].rows] == list(METHODS)
+    mine = [c["test"]["accuracy"] for c in report["cells"] if (c["task"], c["shots"], c["method"]) == ("mood", 16, "ipet")]
+    row = dict(tables[0].rows)["ipet"][1]
+    assert row is not None
+    assert row["mean"] == pytest.approx(np.mean(mine))
+
+
+def test_a_method_that_is_missing_somewhere_leaves_a_gap() -> None:
+    report = sample_study()
+    report["summary"] = [row for row in report["summary"] if (row["task"], row["shots"], row["method"]) != ("mood", 4, "pet")]
+    table = view.score_tables(report)[0]
+    assert dict(table.rows)["pet"][0] is None
+    assert view.shown(table)[0][1][0] == ("", "")
+
+
+def test_patterns_are_means_over_splits_of_the_first_generation() -> None:
+    report = sample_study()
+    found = next(p for p in view.patterns(report) if (p.task, p.shots, p.method) == ("mood", 16, "ipet"))
+    cells = [c for c in report["cells"] if (c["task"], c["shots"], c["method"]) == ("mood", 16, "ipet")]
+    members = [m for c in cells for m in c["members"] if m["pattern_index"] == 1 and m["generation"] == 0]
+    assert len(members) == 5
+    assert found.rows[1][2] == pytest.approx(np.mean([m["before"] for m in members]))
+    assert found.rows[1][3] == pytest.approx(np.mean([m["after"] for m in members]))
+
+
+def test_generations_grow() -> None:
+    found = [g for g in view.generations(sample_study()) if (g.task, g.shots, g.method) == ("mood", 16, "ipet")]
+    assert [g.generation for g in found] == [0, 1, 2]
+    assert found[0].set_accuracy is None
+    assert found[2].ensemble is not None
+    assert found[0].ensemble is not None
+    assert found[2].ensemble > found[0].ensemble
+
+
+def test_confusions_add_up_over_splits() -> None:
+    found = [c for c in view.confusions(sample_study()) if c.task == "ag_news"]
+    assert {c.shots for c in found} == {16}
+    assert all(sum(map(sum, c.counts)) == 5 * ROWS for c in found)
+
+
+def test_bins_weigh_by_their_rows() -> None:
+    def one(count: int, confidence: float | None, accuracy: float | None) -> dict[str, float | int | None]:
+        return {"count": count, "confidence": confidence, "accuracy": accuracy}
+
+    found = view.pooled_bins([[one(0, None, None), one(1, 0.6, 1.0)], [one(0, None, None), one(3, 0.8, 0.0)]])
+    assert found == ((4, 0.75, 0.25),)
