@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -17,7 +21,10 @@ from petkit.rows import Rows
 from petkit.stages import Stage
 from petkit.units import UnitContext
 
-__all__ = ["tfidf_scores", "tfidf_unit"]
+__all__ = ["TfidfFeatures", "fit_logistic", "held_out_scores", "logistic_scores", "tfidf_scores", "tfidf_unit"]
+
+_LEAST = -30.0
+"""The log-probability of a label that no labelled row has."""
 
 
 def tfidf_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
@@ -34,18 +41,74 @@ def tfidf_scores(task: Task, train: Rows, pool: Rows, test: Rows, *, seed: int) 
 
     With fewer than two labelled rows in some class there is nothing to validate on, and C is 1.
     """
-    parts = {"train": train, "pool": pool, "test": test}
-    texts = {part: [" ".join(task.classifier_texts(rows.row(i))) for i in range(len(rows))] for part, rows in parts.items()}
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit(texts["train"] + texts["pool"])
-    labels = np.asarray(train.labels)
-    smallest = int(np.bincount(labels).min()) if len(labels) else 0
+    features = TfidfFeatures.fitted(task, [train, pool])
+    model = fit_logistic(features(train), train.labels, seed=seed)
+    return logistic_scores(model, features(test), labels=len(task.labels))
+
+
+@dataclass(frozen=True)
+class TfidfFeatures:
+    """Texts as TF-IDF vectors."""
+
+    task: Task
+    vectorizer: Any
+
+    @classmethod
+    def fitted(cls, task: Task, parts: Sequence[Rows]) -> TfidfFeatures:
+        """Words and pairs of words of these rows, whose labels play no part."""
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+        return cls(task, vectorizer.fit([text for rows in parts for text in _texts(task, rows)]))
+
+    def __call__(self, rows: Rows) -> Any:
+        """(N, features) sparse float64."""
+        if not len(rows):
+            return csr_matrix((0, len(self.vectorizer.vocabulary_)))
+        return self.vectorizer.transform(_texts(self.task, rows))
+
+
+def _texts(task: Task, rows: Rows) -> list[str]:
+    return [" ".join(task.classifier_texts(rows.row(i))) for i in range(len(rows))]
+
+
+def fit_logistic(features: Any, labels: Sequence[int], *, seed: int) -> Any:
+    """Logistic regression with C by cross-validation over the rows (N, features) themselves; of a single class, the constant one.
+
+    Where a class has a single row there is nothing to validate on, and C is 1.
+    """
+    truth = np.asarray(labels, dtype=np.int64)
+    counts = np.bincount(truth)
+    smallest = int(counts[counts > 0].min())
+    if len(np.unique(truth)) == 1:
+        return DummyClassifier(strategy="prior").fit(features, truth)
     model: Any = LogisticRegression(max_iter=2000)
     if smallest >= 2:
         folds = StratifiedKFold(min(5, smallest), shuffle=True, random_state=seed % 2**32)
         model = GridSearchCV(model, {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, cv=folds)
-    model.fit(vectorizer.transform(texts["train"]), labels)
-    scores = np.full((len(test), len(task.labels)), -30.0, dtype=np.float32)
-    if len(test):
-        found = np.maximum(model.predict_log_proba(vectorizer.transform(texts["test"])), -30.0)
-        scores[:, model.classes_] = found
+    return model.fit(features, truth)
+
+
+def logistic_scores(model: Any, features: Any, *, labels: int) -> npt.NDArray[np.float32]:
+    """Log-probabilities (N, C) float32, at least -30: so much has a label that the model never saw."""
+    scores = np.full((features.shape[0], labels), _LEAST, dtype=np.float32)
+    if features.shape[0]:
+        with np.errstate(divide="ignore"):
+            scores[:, model.classes_] = np.maximum(np.log(model.predict_proba(features)), _LEAST)
+    return scores
+
+
+def held_out_scores(features: Any, truth: Sequence[int], *, labels: int, seed: int, folds: int = 5) -> npt.NDArray[np.float32] | None:
+    """Log-probabilities (N, C) of labelled rows, each by a model that has not seen it; None where a class has a single row.
+
+    What a temperature may be fitted to without other labelled rows.
+    """
+    known = np.asarray(truth, dtype=np.int64)
+    counts = np.bincount(known)
+    smallest = int(counts[counts > 0].min())
+    if smallest < 2:
+        return None
+    scores = np.empty((len(known), labels), dtype=np.float32)
+    parts = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=(seed + 1) % 2**32)
+    for learned, held in parts.split(np.zeros(len(known)), known):
+        model = fit_logistic(features[learned], known[learned].tolist(), seed=seed)
+        scores[held] = logistic_scores(model, features[held], labels=labels)
     return scores

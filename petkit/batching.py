@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +16,30 @@ from torch.nn import functional
 from petkit.encoding.encoded import Encoded, flat_ranges
 from petkit.errors import SettingsError
 
-__all__ = ["Batch", "collate", "token_budget_batches"]
+__all__ = ["Batch", "Tally", "collate", "tallying", "token_budget_batches"]
 
 _PADDING = 0.025
+
+
+@dataclass
+class Tally:
+    """How many real tokens (no padding) were put into batches."""
+
+    tokens: int = 0
+
+
+_TALLY: ContextVar[Tally | None] = ContextVar("tally", default=None)
+
+
+@contextmanager
+def tallying() -> Iterator[Tally]:
+    """Count the tokens of all batches that are made inside the block: the work of labelling, whatever the machine."""
+    tally = Tally()
+    token = _TALLY.set(tally)
+    try:
+        yield tally
+    finally:
+        _TALLY.reset(token)
 
 
 @dataclass(frozen=True)
@@ -116,6 +139,8 @@ def collate(
     """
     chosen = np.asarray(indices, dtype=np.int64)
     lengths = encoded.lengths[chosen]
+    if (tally := _TALLY.get()) is not None:
+        tally.tokens += int(lengths.sum())
     inside = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
     where = flat_ranges(encoded.offsets[chosen], lengths)
     ids, types = np.full(inside.shape, pad_id, dtype=np.int64), np.zeros(inside.shape, dtype=np.int64)

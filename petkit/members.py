@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from petkit.backbones import MaskedLM, check_vocabulary
 from petkit.backbones.headcheck import head_report
-from petkit.batching import Batch, collate
+from petkit.batching import Batch, collate, tallying
 from petkit.compute import autocast_dtype, computing
 from petkit.encoding import Encoder
 from petkit.encoding.encoded import Encoded
@@ -27,7 +27,7 @@ from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary, o
 from petkit.pvp import PVP
 from petkit.rowfiles import load_rows, save_scores
 from petkit.rows import Rows
-from petkit.sampling import epoch_batch
+from petkit.sampling import epoch_batch, epoch_total
 from petkit.scoring import ScoringPlan, label_scores, plan, score_rows, slot_scores
 from petkit.settings import MemberSettings, Settings
 from petkit.stages import Stage
@@ -71,7 +71,7 @@ def train_member(
     """
     masking = objective(settings.objective, rate=settings.mask_rate)
     device = model.device
-    with_language = settings.mlm_weight > 0 and settings.unlabeled_batch > 0 and len(data.unlabeled) > 0
+    with_language = _with_language(data, settings)
     on_labels = label_loss if data.plan.kind == "single" else hinge_loss
 
     def losses(step: int, micro: int) -> Mapping[str, Tensor]:
@@ -98,6 +98,19 @@ def train_member(
         checkpoint=context.work / "training.safetensors" if context else None,
         on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
     )
+
+
+def _with_language(data: MemberData, settings: MemberSettings) -> bool:
+    return settings.mlm_weight > 0 and settings.unlabeled_batch > 0 and len(data.unlabeled) > 0
+
+
+def trained_tokens(data: MemberData, settings: MemberSettings, *, seed: int) -> int:
+    """The real tokens that ``train_member`` runs forward and backward over, labelled and unlabelled."""
+    draws = settings.steps * settings.accumulate
+    total = epoch_total(seed, "labeled", lengths=data.labeled.lengths, draws=draws * settings.batch)
+    if _with_language(data, settings):
+        total += epoch_total(seed, "unlabeled", lengths=data.unlabeled.lengths, draws=draws * settings.unlabeled_batch)
+    return total
 
 
 def corrupt(batch: Batch, masking: MaskedLanguageModeling, vocabulary: Vocabulary, rng: np.random.Generator) -> tuple[Batch, MaskedBatch]:
@@ -168,7 +181,7 @@ def checkpoint_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any
 def untrained_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: one pattern before any training. Scores labelled, test and (``spec["pool"]``) pool rows.
 
-    Record: ``pattern``, ``weight`` (accuracy on the labelled rows, None without any), ``test`` scores.
+    Record: ``pattern``, ``weight`` (accuracy on the labelled rows, None without any), ``test`` scores, ``counts``, ``parameters``.
     """
     stage = Stage.of(spec, context)
     pvp = stage.task.pvps[spec["pattern"]]
@@ -176,13 +189,16 @@ def untrained_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]
         model = stage.masked_lm()
         encoder = stage.encoder(stage.tokenizer(), longest=model.max_length)
         parts = {part: stage.rows(part) for part in ("train", "test", *(["pool"] if spec["pool"] else []))}
-        scores = {part: scores_of(model, encoder, rows, pvp, stage.settings) for part, rows in parts.items()}
+        with tallying() as tally:
+            scores = {part: scores_of(model, encoder, rows, pvp, stage.settings) for part, rows in parts.items()}
     for part, rows in parts.items():
         save_scores(context.out / f"{part}.parquet", rows.ids, stage.task.labels, scores[part])
     return {
         "pattern": pvp.pattern.name,
         "weight": accuracy(parts["train"].labels, scores["train"]),
         "test": evaluate(parts["test"].labels, scores["test"]),
+        "counts": {"forward_tokens": tally.tokens},
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
 
 
@@ -190,7 +206,7 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train one member, then score pool and test rows with it.
 
     ``spec``: ``pattern`` index, ``repetition``, ``generation``, ``set`` (unit and file of the rows labelled for it, or None).
-    Record: ``pattern``, ``test`` scores, mean ``losses`` at the end, number of ``labeled`` rows.
+    Record: ``pattern``, ``test`` scores, mean ``losses`` at the end, number of ``labeled`` rows, ``counts``.
     """
     stage = Stage.of(spec, context)
     settings, pvp = stage.settings, stage.task.pvps[spec["pattern"]]
@@ -208,7 +224,8 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         vocabulary = Vocabulary.of(tokenizer)
         trained = train_member(model, data, settings.member, vocabulary, seed=seed, precision=settings.precision, context=context)
         parts = {"pool": pool, "test": stage.rows("test")}
-        scores = {part: scores_of(model, encoder, rows, pvp, settings) for part, rows in parts.items()}
+        with tallying() as tally:
+            scores = {part: scores_of(model, encoder, rows, pvp, settings) for part, rows in parts.items()}
     for part, rows in parts.items():
         save_scores(context.out / f"{part}.parquet", rows.ids, stage.task.labels, scores[part])
     if spec["keep"]:
@@ -219,4 +236,9 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         "labeled": len(labeled),
         "test": evaluate(parts["test"].labels, scores["test"]),
         "losses": trained.losses,
+        "counts": {
+            "trained_steps": trained.steps,
+            "trained_tokens": trained_tokens(data, settings.member, seed=seed),
+            "forward_tokens": tally.tokens,
+        },
     }

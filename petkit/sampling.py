@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from petkit.objectives.streams import stream
 
-__all__ = ["epoch_batch"]
+__all__ = ["epoch_batch", "epoch_total"]
 
 
 def epoch_batch(seed: int, *names: str | int, index: int, batch: int, size: int) -> npt.NDArray[np.int64]:
@@ -24,3 +24,14 @@ def epoch_batch(seed: int, *names: str | int, index: int, batch: int, size: int)
         inside = places // size == epoch
         chosen[inside] = stream(seed, *names, epoch=epoch).permutation(size)[places[inside] % size]
     return chosen
+
+
+def epoch_total(seed: int, *names: str | int, lengths: npt.NDArray[np.integer], draws: int) -> int:
+    """The sum of ``lengths`` (N,) over the first ``draws`` rows that ``epoch_batch`` gives: tokens trained on, known without training.
+
+    >>> epoch_total(1, "x", lengths=np.array([3, 4, 5]), draws=6)
+    24
+    """
+    epochs, rest = divmod(draws, len(lengths))
+    last = stream(seed, *names, epoch=epochs).permutation(len(lengths))[:rest]
+    return epochs * int(lengths.sum()) + int(lengths[last].sum())

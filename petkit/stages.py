@@ -15,10 +15,13 @@ from petkit.settings import Settings, from_dict
 from petkit.taskspec import task_from_spec
 from petkit.units import UnitContext
 
-__all__ = ["ADAPT", "ROWS", "Stage"]
+__all__ = ["ADAPT", "ROWS", "SHARED", "Stage"]
 
 ROWS, ADAPT = "rows", "adapt"
 """Names of the units that prepare the data and the checkpoint."""
+
+SHARED = "shared-rows"
+"""The rows that many runs over one task share, where ``ROWS`` holds only what is a run's own (see ``petkit.evaluation``)."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class Stage:
 
     def rows(self, part: str) -> Rows:
         """``train``, ``pool`` or ``test``; empty if the run has none."""
-        path = self.context.need(ROWS) / f"{part}.parquet"
-        empty = Rows((), {name: () for name in self.task.fields})
-        return load_rows(path) if path.exists() else empty
+        units = [ROWS, *([SHARED] if SHARED in self.context.needed else [])]
+        paths = [path for path in (self.context.need(unit) / f"{part}.parquet" for unit in units) if path.exists()]
+        return load_rows(paths[0]) if paths else Rows((), {name: () for name in self.task.fields})
 
     def masked_lm(self) -> MaskedLM:
         """The checkpoint as a masked language model, on the device."""

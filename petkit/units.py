@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 from petkit import files
 from petkit.canonical import hash_json, plain
 from petkit.files import DamagedFileError
+from petkit.memory import peak_memory
 from petkit.objectives.streams import seed_for
 
 __all__ = ["CODE_VERSION", "Progress", "StageRecord", "Unit", "UnitContext", "check_stage", "perform", "unit_key"]
@@ -74,6 +75,7 @@ class UnitContext:
         out: an empty folder for the outputs. It becomes the unit's folder when the function returns.
         work: a folder that survives a kill, for checkpoints; removed when the unit is done.
         progress: to be called now and then.
+        measured: to be filled with what the function measures of itself, such as latency; not part of the result.
     """
 
     name: str
@@ -83,6 +85,7 @@ class UnitContext:
     progress: Progress
     seed: int | None
     needed: Mapping[str, Path]
+    measured: dict[str, Any] = field(default_factory=dict)
 
     def need(self, name: str) -> Path:
         """The folder of the finished unit ``name``, one of those that the unit declares."""
@@ -102,6 +105,7 @@ class StageRecord:
     """``record.json``: what was done, what came of it, and how long it took.
 
     ``record`` is what the function returned. It counts as an output, so it holds only what the specification decides: no times.
+    ``measured`` holds what differs from machine to machine: ``peak_memory_bytes``, and what the function measured of itself.
     """
 
     key: str
@@ -111,6 +115,7 @@ class StageRecord:
     sizes: dict[str, int]
     seconds: float
     finished: str
+    measured: dict[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -122,6 +127,7 @@ class StageRecord:
         """Read a stage's record; raises ``DamagedFileError`` if it is missing or not one."""
         values = files.read_json_checked(stage / RECORD)
         dicts = [values.get(name) for name in ("spec", "record", "outputs", "sizes")]
+        values.setdefault("measured", {})  # records made before there was any
         if set(values) != {item.name for item in fields(StageRecord)} or not all(isinstance(value, dict) for value in dicts):
             raise DamagedFileError(f"{stage / RECORD} is damaged: it is not the record of a unit")
         return StageRecord(**values)
@@ -186,8 +192,10 @@ def perform(unit: Unit, *, root: Path, key: str, progress: Progress) -> StageRec
     with files.staged_directory(stage_folder(root, unit.name)) as out:
         needed = {name: stage_folder(root, name) for name in unit.needs}
         context = UnitContext(unit.name, root, out, work, progress, unit.spec.get("seed"), needed)
-        result = function(plain(unit.spec), context)
-        record = _record(unit, key, out, result, seconds=time.monotonic() - started)
+        with peak_memory() as memory:
+            result = function(plain(unit.spec), context)
+        measured = {"peak_memory_bytes": memory.peak, **context.measured}
+        record = _record(unit, key, out, result, seconds=time.monotonic() - started, measured=measured)
         files.write_json(out / RECORD, asdict(record))
     files.remove(work.parent)
     return record
@@ -209,7 +217,7 @@ def _prepare_work(root: Path, name: str, key: str) -> Path:
     return work
 
 
-def _record(unit: Unit, key: str, out: Path, result: object, *, seconds: float) -> StageRecord:
+def _record(unit: Unit, key: str, out: Path, result: object, *, seconds: float, measured: dict[str, Any]) -> StageRecord:
     if not isinstance(result, Mapping):
         raise TypeError(f"unit {unit.name}: {unit.function} returned {type(result).__name__}, not a record")
     outputs = files.digest_files(out)
@@ -217,4 +225,4 @@ def _record(unit: Unit, key: str, out: Path, result: object, *, seconds: float) 
         raise ValueError(f"unit {unit.name}: {unit.function} wrote {RECORD}, a name kept for its record")
     sizes = {name: (out / name).stat().st_size for name in outputs}
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    return StageRecord(key, plain(unit.spec), plain(result), outputs, sizes, round(seconds, 3), finished)
+    return StageRecord(key, plain(unit.spec), plain(result), outputs, sizes, round(seconds, 3), finished, plain(measured))

@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
     **{f"{part}.batch": 4 for part in ("member", "classifier", "supervised")},
     **{f"{part}.learning_rate": 0.01 for part in ("member", "classifier", "supervised")},
 }
-VOLATILE = {"record.json": ("seconds", "finished"), "run.json": ("created",), "report.json": ("seconds",)}
+VOLATILE = {"record.json": ("seconds", "finished", "measured"), "run.json": ("created",), "report.json": ("seconds",)}
 """What may differ between two runs, by file name."""
 
 

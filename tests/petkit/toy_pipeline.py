@@ -85,7 +85,7 @@ def run(folder: Path, *, on_event: Callable[[Event], None] = lambda event: None,
 
 
 def snapshot(folder: Path) -> dict[str, object]:
-    """Every file that counts, by name: its bytes, or its JSON without the times. The lock is left out."""
+    """Every file that counts, by name: its bytes, or its JSON without what is measured. The lock is left out."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock"]
     return {path.relative_to(folder).as_posix(): _without_times(path) for path in paths}
 
@@ -93,7 +93,7 @@ def snapshot(folder: Path) -> dict[str, object]:
 def _without_times(path: Path) -> object:
     if path.name not in ("record.json", "run.json"):
         return path.read_bytes()
-    return {name: value for name, value in json.loads(path.read_bytes()).items() if name not in ("seconds", "finished", "created")}
+    return {name: value for name, value in json.loads(path.read_bytes()).items() if name not in ("seconds", "finished", "measured", "created")}
 
 
 def _sleep_at(name: str, count: int, reached: Path) -> None:
