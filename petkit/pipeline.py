@@ -37,7 +37,7 @@ from petkit.stages import ROWS
 from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
 
-__all__ = ["Data", "RunResult", "rows_unit", "train_run"]
+__all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "train_run"]
 
 OnNotice = Callable[[str], None]
 
@@ -115,7 +115,7 @@ def train_run(
     device = choose_device(device)
     root = Path(out)
     check_checkpoint(model, trust_remote_code=trust_remote_code)
-    model = _as_recorded(root, model)
+    model = as_recorded(root, model)
     settings = _settings(root, model, preset_name, changes or {}, device)
     check_patterns(task, settings)
     reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
@@ -158,7 +158,7 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
     return apply_changes(base, {**machine, **changes})
 
 
-def _as_recorded(root: Path, model: str) -> str:
+def as_recorded(root: Path, model: str) -> str:
     """The checkpoint's folder as the run's folder spells it, if it is the same one: ``m``, ``./m`` and ``/here/m`` are no other setting."""
     if (root / MANIFEST).is_file():
         recorded = read_status(root).manifest["settings"].get("model")

@@ -1,0 +1,134 @@
+"""The grid of a study as values: what is asked for, its cells, and how units of the run folder are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Final, NamedTuple
+
+from petkit.pvp import Task
+from petkit.settings import ClassifierSettings, Settings
+
+__all__ = ["METHODS", "Cell", "Group", "Split", "Study", "TaskPlan"]
+
+METHODS: Final = (
+    "pet", "ipet", "single", "supervised", "linear-probe", "tfidf", "setfit", "zero-shot", "label-embedding", "majority",
+)  # fmt: skip
+"""What ``--methods`` takes, in the order of reports."""
+
+PROMPTED: Final = ("pet", "ipet", "single", "zero-shot")
+DISTILLED: Final = ("pet", "ipet", "single")
+SEEDLESS: Final = ("zero-shot", "label-embedding", "majority")
+"""Methods whose result no seed can change."""
+
+
+class Cell(NamedTuple):
+    """One result: a method with a seed on one split of a task."""
+
+    task: str
+    shots: int | None
+    split: int
+    seed: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Labelled rows that a task's cells learn from: ``shots`` per label (None: given rows of unequal numbers), number, name, hash."""
+
+    shots: int | None
+    split: int
+    name: str
+    hash: str
+    rows: int
+    class_counts: tuple[int, ...]
+
+    @property
+    def tag(self) -> str:
+        """Part of the names of units."""
+        return f"k{'x' if self.shots is None else self.shots}.n{self.split}"
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task of a study, its place in it, and its splits."""
+
+    task: Task
+    index: int
+    splits: tuple[Split, ...]
+    text_tokens: float = 40.0
+    """Mean tokens of a text, for the estimate of time."""
+    pool: int = 0
+    test: int = 0
+
+    @property
+    def tag(self) -> str:
+        """Begins the names of the task's units; unique in the study, legal in a unit's name."""
+        return f"t{self.index}-{re.sub(r'[^A-Za-z0-9_-]+', '-', self.task.name)[:30].strip('-') or 'task'}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked for."""
+
+    tasks: tuple[TaskPlan, ...]
+    seeds: tuple[int, ...]
+    methods: tuple[str, ...]
+    settings: Settings
+    folds: int = 2
+    development: bool = False
+
+    @property
+    def groups(self) -> list[Group]:
+        """Every (task, split, seed), in the order in which units are carried out."""
+        return [Group(plan, split, seed) for plan in self.tasks for split, seed in product(plan.splits, self.seeds)]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Every cell, in the order of the report."""
+        return [group.cell(method) for group in self.groups for method in self.methods]
+
+    def settings_for(self, method: str, split: Split) -> Settings:
+        """The settings of a cell: no models kept, no baselines beside it, and plain fine-tuning with what is known to steady it."""
+        settings = replace(self.settings, method=method if method in DISTILLED else "pet", keep_members="none", baselines=False)
+        return replace(settings, supervised=steadied(settings, split.rows)) if method == "supervised" else settings
+
+
+def steadied(settings: Settings, rows: int) -> ClassifierSettings:
+    """Plain fine-tuning for few rows: at least 20 epochs, a warm-up over a tenth of the steps; Adam's bias correction is always on.
+
+    Mosbach et al. 2021 (arXiv 2006.04884), Zhang et al. 2021 (arXiv 2006.05987). The learning rate is the setting's.
+    """
+    own = settings.supervised
+    epochs = -(-20 * rows // (own.batch * own.accumulate))
+    return replace(own, steps=max(own.steps, epochs), warmup=max(own.warmup, 0.1))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cells that share rows and seed: one task, split and seed."""
+
+    plan: TaskPlan
+    split: Split
+    seed: int
+
+    def cell(self, method: str) -> Cell:
+        """The cell of a method."""
+        return Cell(self.plan.task.name, self.split.shots, self.split.split, self.seed, method)
+
+    @property
+    def of_split(self) -> str:
+        """Begins the names of units that all seeds of the split share."""
+        return f"{self.plan.tag}.{self.split.tag}"
+
+    @property
+    def tag(self) -> str:
+        """Begins the names of the group's own units."""
+        return f"{self.of_split}.s{self.seed}"
+
+
+def in_order(methods: Sequence[str]) -> tuple[str, ...]:
+    """Methods, each once, in the order given."""
+    return tuple(dict.fromkeys(methods))

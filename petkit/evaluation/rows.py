@@ -1,0 +1,164 @@
+"""The rows of a study: read, separated and drawn before anything is written; then units that leave them in the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from petkit.data import Reading, normalise, read_rows, separate
+from petkit.errors import DataError, RunError
+from petkit.evaluation.sources import GivenSplit, Sources
+from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, split_of
+from petkit.objectives.streams import stream
+from petkit.pvp import Task
+from petkit.rowfiles import load_rows, save_rows
+from petkit.rows import UNLABELED, Rows
+from petkit.units import UnitContext
+
+__all__ = ["Draws", "TaskRows", "read_task", "rows_unit"]
+
+INCOMING = "incoming"
+"""Where rows lie until their units have taken them."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How splits are made: ``draw`` is ``per-class``, ``random`` or ``given``."""
+
+    shots: tuple[int, ...]
+    splits: int
+    draw: str
+    seed: int
+    development: bool = False
+
+
+@dataclass(frozen=True)
+class TaskRows:
+    """The rows of a task: pool without labels, its truth (empty where it is not known), test, splits; and facts for the report."""
+
+    pool: Rows
+    truth: tuple[int, ...]
+    test: Rows
+    splits: tuple[SplitRows, ...]
+    facts: Mapping[str, Any]
+
+
+def read_task(
+    task: Task,
+    sources: Sources,
+    draws: Draws,
+    *,
+    unlabeled: str | None = None,
+    test: str | None = None,
+    pool_limit: int,
+    test_limit: int | None = None,
+    pool_from_test: int = 0,
+    allow_overlap: bool = False,
+    reading: Mapping[str, Any],
+) -> TaskRows:
+    """Read a task's files, keep test text out of all others, and make the splits.
+
+    Args:
+        unlabeled, test: files in the place of those of ``sources``. pool_limit: rows per label. test_limit: rows, drawn by the seed.
+        pool_from_test: so many test rows, chosen by the hash of their text, are the pool and leave the test.
+
+    Raises DataError.
+    """
+
+    def rows_of(source: str, labels: Any, report: Callable[[Reading], None] | None = None) -> Rows:
+        return read_rows(source, task, labels=labels, report=report, **reading)
+
+    train, tested = rows_of(sources.train, "required"), rows_of(test or sources.test, "required")
+    raw_source = unlabeled or sources.unlabeled
+    pool = rows_of(raw_source, "ignored").with_labels(()) if raw_source else train
+    if pool_from_test:
+        pool, tested = _carved(tested, pool_from_test)
+    repeated = {"train": duplicates(_keys(train)), "pool": duplicates(_keys(pool)), "test": duplicates(_keys(tested))}
+    tested = _limited(tested, test_limit, draws.seed, "test")
+    nothing = train.select([])
+    candidates, walled = separate(nothing, train, tested, allow_overlap=False), separate(nothing, pool, tested, allow_overlap=False)
+    raw = _limited(walled.pool, pool_limit * len(task.labels), draws.seed, "pool")
+    made = _splits(task, sources.given, candidates.pool, draws, rows_of)
+    overlap = _refuse_overlap(made, tested, allow_overlap)
+    facts = {
+        "train": _part(candidates.pool, task),
+        "pool": {**_part(raw.with_labels(()), task), "class_counts": _counts(raw, task)},
+        "test": _part(tested, task),
+        "removed_from_pool": walled.removed_from_pool,
+        "removed_from_train": candidates.removed_from_pool,
+        "overlap": overlap,
+        "duplicates": repeated,
+        "sources": {"train": sources.train, "pool": _pool_source(sources, raw_source, pool_from_test, test), "test": test or sources.test},
+    }
+    return TaskRows(raw.with_labels(()), raw.labels, tested, tuple(made), facts)
+
+
+def _pool_source(sources: Sources, raw: str | None, carved: int, test: str | None) -> str:
+    return test or sources.test if carved else raw or sources.train
+
+
+def _carved(test: Rows, count: int) -> tuple[Rows, Rows]:
+    """Pool and remaining test: the rows with the lowest hashes of their text, whatever their order in the file."""
+    if not 0 < count < len(test):
+        raise DataError(f"--pool-from-test {count}: the test has {len(test)} rows, and some must remain")
+    hashes = [hashlib.sha256("\x1f".join(key).encode("utf-8", "surrogatepass")).hexdigest() for key in _keys(test)]
+    order = sorted(range(len(test)), key=lambda i: (hashes[i], i))
+    return test.select(sorted(order[:count])), test.select(sorted(order[count:]))
+
+
+def _limited(rows: Rows, limit: int | None, seed: int, name: str) -> Rows:
+    if limit is None or len(rows) <= limit:
+        return rows
+    return rows.select(sorted(stream(seed, name).permutation(len(rows))[:limit].tolist()))
+
+
+def _splits(task: Task, given: Sequence[GivenSplit], candidates: Rows, draws: Draws, rows_of: Callable[..., Rows]) -> list[SplitRows]:
+    if not given:
+        how = {"shots": draws.shots, "splits": draws.splits, "draw": draws.draw, "seed": draws.seed, "development": draws.development}
+        return drawn_splits(candidates, task.labels, **how)  # type: ignore[arg-type]
+    made = []
+    for number, one in enumerate(given):
+        train = rows_of(one.train, "required")
+        if draws.development and one.development is None:
+            raise DataError(f"{one.name} has no dev file beside its train file, so no gain from development rows can be measured")
+        others = rows_of(one.development, "required") if draws.development else train.select([])
+        made.append(SplitRows(split_of(train, task.labels, number, one.name), train, others))
+    if len({split.split.shots for split in made}) > 1:  # of unequal numbers: one column of the table
+        made = [replace(one, split=replace(one.split, shots=None)) for one in made]
+    return made
+
+
+def _refuse_overlap(splits: Sequence[SplitRows], test: Rows, allow: bool) -> int:
+    """How many labelled rows equal a test row; DataError if there are some and that is not allowed."""
+    return sum(len(separate(one.train, one.train.select([]), test, allow_overlap=allow).overlap) for one in splits)
+
+
+def _keys(rows: Rows) -> list[tuple[str, ...]]:
+    return [tuple(normalise(text) for text in texts) for texts in zip(*rows.fields.values(), strict=True)]
+
+
+def _part(rows: Rows, task: Task) -> dict[str, Any]:
+    return {"rows": len(rows), "fingerprint": rows.fingerprint(), "class_counts": _counts(rows, task)}
+
+
+def _counts(rows: Rows, task: Task) -> list[int] | None:
+    """Rows per label; None where labels are not known."""
+    known = np.asarray([label for label in rows.labels if label != UNLABELED], dtype=np.int64)
+    counts: list[int] = np.bincount(known, minlength=len(task.labels)).tolist()
+    return counts if len(known) else None
+
+
+def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """Stage: rows from ``incoming/NAME/``, checked against ``spec["fingerprints"]``. Record: how many there are."""
+    incoming, counts = context.root / INCOMING / context.name, {}
+    for name, expected in spec["fingerprints"].items():
+        rows = load_rows(incoming / f"{name}.parquet")
+        if rows.fingerprint() != expected:
+            raise RunError(f"{incoming / name}.parquet is damaged; run the same command again")
+        save_rows(context.out / f"{name}.parquet", rows)
+        counts[name] = len(rows)
+    return {"rows": counts}
