@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["METHOD_NAMES", "METRIC_NAMES", "SHARES", "interval", "method_name", "number", "percent", "shots_name", "spread"]
+__all__ = [
+    "METHOD_NAMES",
+    "METRIC_NAMES",
+    "SHARES",
+    "interval",
+    "method_name",
+    "number",
+    "percent",
+    "pvalue",
+    "shots_name",
+    "signed",
+    "spread",
+]
 
 METHOD_NAMES: Final = {
     "pet": "PET",
@@ -87,3 +99,21 @@ def interval(metric: str, ends: Sequence[float] | None) -> str:
     '66.0 to 75.0'
     """
     return "" if ends is None else f"{number(metric, ends[0])} to {number(metric, ends[1])}"
+
+
+def signed(metric: str, difference: float | None) -> str:
+    """A difference with its sign.
+
+    >>> signed("accuracy", 0.123), signed("mcc", -0.5), signed("accuracy", None)
+    ('+12.3', '-0.500', '')
+    """
+    return "" if difference is None else ("" if difference < 0 else "+") + number(metric, difference)
+
+
+def pvalue(p: float | None) -> str:
+    """A p value with two digits that count; small ones as a bound.
+
+    >>> pvalue(0.0625), pvalue(0.3), pvalue(1e-9), pvalue(None)
+    ('0.062', '0.30', '< 0.001', '')
+    """
+    return "" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"

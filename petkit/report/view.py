@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from petkit.report.names import interval, spread
+from petkit.report.names import METRIC_NAMES, interval, shots_name, spread
 
 __all__ = [
     "Confusion",
+    "Cost",
     "Generation",
+    "Grid",
     "Patterns",
     "Reliability",
     "ScoreTable",
     "confusions",
+    "costs",
     "generations",
+    "grids",
+    "metric_rows",
     "most_shots",
     "patterns",
     "pooled_bins",
@@ -36,6 +41,30 @@ class ScoreTable:
     metric: str
     shots: tuple[int | None, ...]
     rows: tuple[tuple[str, tuple[Row | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Score tables as they are printed: methods down; shots of one task across, or tasks where each has one number of shots only."""
+
+    title: str
+    metric: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Row | None, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Means over the cells of a method at the largest number of shots; None where nothing is known."""
+
+    method: str
+    seconds: float | None
+    trained_steps: float | None
+    forward_tokens: float | None
+    peak_memory: float | None
+    size: float | None
+    p50: float | None
+    p95: float | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +101,15 @@ class Confusion:
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
 
+    def per_class(self) -> list[tuple[str, float | None, float | None, int]]:
+        """(label, precision, recall, rows) from the counts; None where nothing was predicted, or no row is there."""
+        chosen, rows = [sum(column) for column in zip(*self.counts, strict=True)], [sum(row) for row in self.counts]
+        hits = [self.counts[i][i] for i in range(len(self.labels))]
+        return [
+            (label, hit / c if c else None, hit / n if n else None, n)
+            for label, hit, c, n in zip(self.labels, hits, chosen, rows, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Reliability:
@@ -96,6 +134,56 @@ def score_tables(report: Report, metric: str = "accuracy") -> list[ScoreTable]:
         rows = tuple((method, tuple(found.get((task, k, method)) for k in shots)) for method in methods)
         tables.append(ScoreTable(task, metric, tuple(shots), rows))
     return tables
+
+
+def grids(report: Report, metric: str = "accuracy") -> list[Grid]:
+    """One grid for each task, or a single one with the tasks as columns if none has several numbers of shots."""
+    tables = score_tables(report, metric)
+    if len(tables) > 1 and len({table.shots for table in tables}) == 1 and len(tables[0].shots) == 1:
+        return [_across_tasks(tables)]
+    return [Grid(table.task, metric, tuple(map(shots_name, table.shots)), table.rows) for table in tables]
+
+
+def _across_tasks(tables: Sequence[ScoreTable]) -> Grid:
+    """The last column is the mean over tasks, for methods that have them all."""
+    columns = (*(table.task for table in tables), "mean over tasks")
+    rows = []
+    for method in dict.fromkeys(method for table in tables for method, _ in table.rows):
+        found = [dict(table.rows).get(method, (None,))[0] for table in tables]
+        known = [row["mean"] for row in found if row is not None and row["mean"] is not None]
+        mean = {"mean": sum(known) / len(known), "sd_splits": None, "interval_splits": None, "interval_rows": None} if known else None
+        rows.append((method, (*found, mean if len(known) == len(found) else None)))
+    return Grid(shots_name(tables[0].shots[0]), tables[0].metric, columns, tuple(rows))
+
+
+def metric_rows(report: Report) -> list[tuple[str, int | None, list[tuple[str, list[tuple[str, Row | None]]]]]]:
+    """For each task at its largest number of shots: (method, every metric with its summary)."""
+    found = {(row["task"], row["shots"], row["method"], row["metric"]): row for row in report["summary"]}
+    tables = []
+    for task in dict.fromkeys(row["task"] for row in report["summary"]):
+        shots = most_shots(report, task)
+        methods = [m for m in report["study"]["methods"] if any(key[:3] == (task, shots, m) for key in found)]
+        rows = [(method, [(metric, found.get((task, shots, method, metric))) for metric in METRIC_NAMES]) for method in methods]
+        tables.append((task, shots, rows))
+    return tables
+
+
+def costs(report: Report) -> list[Cost]:
+    """Of each method, over all tasks at their largest number of shots."""
+    wanted = {task: most_shots(report, task) for task in {cell["task"] for cell in report["cells"]}}
+    keys = ("task", "shots", "split", "seed", "method")
+    measured = {tuple(cell[key] for key in keys): cell for cell in report["measured"]["cells"]}
+    found = []
+    for method in report["study"]["methods"]:
+        cells = [cell for cell in report["cells"] if cell["method"] == method and cell["shots"] == wanted[cell["task"]]]
+        seen = [measured.get(tuple(cell[key] for key in keys), {}) for cell in cells]
+        latency = [one.get("latency_ms") or {} for one in seen]
+        counts = [_mean(cell["counts"][name] for cell in cells) for name in ("trained_steps", "forward_tokens")]
+        times = [_mean(one.get(name) for one in latency) for name in ("p50", "p95")]
+        memory, size = _mean(one.get("peak_memory_bytes") for one in seen), _mean(cell["size_bytes"] for cell in cells)
+        if cells:
+            found.append(Cost(method, _mean(one.get("seconds") for one in seen), *counts, memory, size, *times))
+    return found
 
 
 def most_shots(report: Report, task: str) -> int | None:
@@ -171,7 +259,7 @@ def pooled_bins(bins: Sequence[Sequence[Row]]) -> tuple[tuple[int, float, float]
     return tuple(found)
 
 
-def shown(table: ScoreTable) -> list[tuple[str, list[tuple[str, str]]]]:
+def shown(table: ScoreTable | Grid) -> list[tuple[str, list[tuple[str, str]]]]:
     """For each method (mean ± sd, interval) of each shots: the interval over splits, or over test rows if there is one split."""
     return [
         (

@@ -1,0 +1,124 @@
+"""A study for people: report.html, report.md, report.tex, all made of report.json alone. The same report gives the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar
+
+from markupsafe import Markup
+
+from petkit.canonical import plain
+from petkit.files import make_directory, write_text
+from petkit.report import charts, view, words
+from petkit.report.drawing import can_draw
+from petkit.report.latex import study_latex
+from petkit.report.page import render
+from petkit.report.study_markdown import study_markdown
+
+__all__ = ["study_page", "write_study_report"]
+
+_Item = TypeVar("_Item", view.Patterns, view.Confusion, view.Reliability)
+
+_SECTIONS = {
+    "summary": "Summary",
+    "warnings": "Warnings",
+    "scores": "Scores",
+    "patterns": "Patterns before and after training",
+    "ensembles": "Ensembles and generations",
+    "confusion": "Confusion matrices",
+    "calibration": "Calibration",
+    "errors": "What it gets wrong",
+    "cost": "Cost",
+    "data": "Data",
+    "settings": "Settings, versions, hardware",
+}
+
+
+def write_study_report(report: Mapping[str, Any], out: Path) -> list[Path]:
+    """Write the pages of a study into the folder ``out``, made if need be; their paths."""
+    report = json.loads(json.dumps(plain(report), sort_keys=True))  # as if read back: the same order, so the same bytes
+    make_directory(out)
+    texts = {"report.html": study_page(report), "report.md": study_markdown(report), "report.tex": study_latex(report)}
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return [out / name for name in texts]
+
+
+def study_page(report: Mapping[str, Any]) -> str:
+    """The HTML page. Without matplotlib its figures are left out, and it says so."""
+    drawn, metric = can_draw(), report["study"]["primary"]["metric"]
+    draw = _drawing(drawn)
+    growing = _growing(report)
+    values = {
+        "report": report,
+        "tasks": [task["name"] for task in report["tasks"]],
+        "headline": words.headline(report),
+        "sentences": words.sentences(report),
+        "comparisons": report["comparisons"],
+        "gain": (report["gain_from_development"] or {}).get("sentence"),
+        "drawn": drawn,
+        "legend": words.legend(report),
+        "level": words.level_name(report),
+        "curves": [(draw(charts.draw_methods, table), table.task) for table in view.score_tables(report, metric)],
+        "grids": [(grid, view.shown(grid)) for grid in view.grids(report, metric)],
+        "metrics": view.metric_rows(report),
+        "patterns": _by_task(_at_most_shots(report, view.patterns(report)), lambda entry: draw(charts.draw_patterns, entry)),
+        "growth": [(draw(charts.draw_generations, found), found[0].task) for found in growing],
+        "generations": view.generations(report),
+        "confusions": [(task, [entry for entry, _ in found]) for task, found in _by_task(view.confusions(report), lambda _: None)],
+        "reliabilities": _by_task(view.reliabilities(report), lambda entry: draw(charts.draw_reliability, entry)),
+        "errors": _errors(report),
+        "costs": view.costs(report),
+        "study": {name: value for name, value in report["study"].items() if name != "settings"},
+    }
+    return render("study.html.jinja", sections=_sections(report, values), **values)
+
+
+def _sections(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(id, title) of the sections that have something to show."""
+    empty = {"warnings": report["warnings"], "patterns": values["patterns"], "ensembles": values["generations"]}
+    empty |= {"calibration": values["reliabilities"], "errors": values["errors"]}
+    return [(name, title) for name, title in _SECTIONS.items() if empty.get(name, True)]
+
+
+def _drawing(drawn: bool) -> Callable[[Callable[..., str], Any], Markup | None]:
+    """Draws a figure under a name of its own, or nothing without matplotlib."""
+    numbers = count(1)
+
+    def draw(function: Callable[..., str], found: Any) -> Markup | None:
+        return Markup(function(found, name=f"f{next(numbers)}")) if drawn else None
+
+    return draw
+
+
+def _by_task(found: Iterable[_Item], of: Callable[[_Item], Any]) -> list[tuple[str, list[tuple[_Item, Any]]]]:
+    groups: dict[str, list[tuple[_Item, Any]]] = {}
+    for entry in found:
+        groups.setdefault(entry.task, []).append((entry, of(entry)))
+    return list(groups.items())
+
+
+def _at_most_shots(report: Mapping[str, Any], found: Iterable[view.Patterns]) -> list[view.Patterns]:
+    return [entry for entry in found if entry.shots == view.most_shots(report, entry.task)]
+
+
+def _growing(report: Mapping[str, Any]) -> list[list[view.Generation]]:
+    """Of each task, the generations of methods that have several, at the largest number of shots."""
+    groups: dict[tuple[str, str], list[view.Generation]] = {}
+    for entry in view.generations(report):
+        if entry.shots == view.most_shots(report, entry.task):
+            groups.setdefault((entry.task, entry.method), []).append(entry)
+    return [found for found in groups.values() if len(found) > 1]
+
+
+def _errors(report: Mapping[str, Any]) -> list[tuple[str, str | None, list[dict[str, Any]]]]:
+    """(task, language of its texts, its wrong rows)."""
+    found = []
+    for task in report["tasks"]:
+        mine = [{"method": None, "votes": {}, **entry} for entry in report["errors"] if entry["task"] == task["name"]]
+        if mine:
+            found.append((task["name"], task["text_language"], mine))
+    return found
