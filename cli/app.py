@@ -12,6 +12,7 @@ from petkit.cli.exits import Commands
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
 from petkit.cli.pretrain import pretrain
+from petkit.cli.report import report
 from petkit.cli.status import status
 from petkit.cli.tasks import new, tasks
 from petkit.cli.train import train
@@ -31,6 +32,7 @@ app.command()(demo)
 app.command(cls=AdaptCommand)(train)
 app.command()(predict)
 app.command()(label)
+app.command()(report)
 app.command()(status)
 app.command()(tasks)
 app.command()(new)

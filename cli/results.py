@@ -35,7 +35,7 @@ def show_results(
         console.print(Text("Nothing is scored: no labelled test rows were given (--test)."))
     if classifier is not None:
         console.print(Text(f"Classifier: {classifier}"), soft_wrap=True)
-    console.print(Text(f"Report: {path / 'report.md'}, and for programs {path / 'report.json'}"), soft_wrap=True)
+    console.print(Text(f"Report: {path / 'report.html'}, also as report.md, and for programs {path / 'report.json'}"), soft_wrap=True)
     if classifier is not None and next_step:
         console.print(Text(f"Next: petkit predict {path} FILE"), soft_wrap=True)
 

@@ -70,5 +70,6 @@ def _next(found: RunStatus) -> list[str]:
     if _state(found) == "unfinished":
         return ["Next: the command that began this run goes on with it."]
     if (found.root / "classifier").is_dir():
-        return [f"Report: {found.root / 'report.json'}", f"Next: petkit predict {found.root} FILE"]
+        page = "report.html" if (found.root / "report.html").exists() else "report.json"  # runs of older versions have no page
+        return [f"Report: {found.root / page}", f"Next: petkit predict {found.root} FILE"]
     return [f"Model: {found.root / 'model'}"] if (found.root / "model").is_dir() else []

@@ -7,9 +7,11 @@ from typing import Any
 
 from petkit.canonical import plain
 from petkit.files import write_json, write_text
-from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, sets_name, untrained
+from petkit.plan import CHECKPOINT, SUPERVISED, TFIDF, Planner, ensemble_name, sets_name, untrained
 from petkit.provenance import library_versions
 from petkit.report.markdown import markdown
+from petkit.report.run_page import run_page
+from petkit.report.stored import duplicates, examples, final_unit, per_label, stored_rows, stored_tests
 from petkit.runs import RunFolder, read_status
 from petkit.stages import ADAPT
 
@@ -22,10 +24,11 @@ SCHEMA = 1
 def write_report(
     run: RunFolder, planner: Planner, weights: Sequence[Sequence[float]], facts: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Write ``report.json`` and ``report.md`` into the run folder; return the former."""
+    """Write ``report.html``, ``report.md`` and ``report.json`` into the run folder, the last one last; return it."""
     report: dict[str, Any] = plain(build_report(run, planner, weights, facts, inputs))
-    write_json(run.root / "report.json", report)
+    write_text(run.root / "report.html", run_page(report))
     write_text(run.root / "report.md", markdown(report))
+    write_json(run.root / "report.json", report)
     return report
 
 
@@ -33,24 +36,28 @@ def build_report(
     run: RunFolder, planner: Planner, weights: Sequence[Sequence[float]], facts: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, Any]:
     """Everything that the finished stages recorded, under the names that scripts rely on."""
-    final = {"supervised": SUPERVISED, "tfidf": TFIDF}.get(planner.settings.method, CLASSIFIER)
+    final = final_unit(planner)
     status = read_status(run.root)
+    members = [entry for generation in range(len(weights)) for entry in _members(run, planner, generation, weights[generation])]
     return {
         "schema": SCHEMA,
+        "kind": "run",
         "task": planner.task.name,
         "labels": list(planner.task.labels),
         "method": planner.settings.method,
         "seed": planner.settings.seed,
         "model": planner.common["model"],
         "device": planner.common["device"],
-        "data": {**facts, "fingerprints": dict(inputs)},
+        "data": {**facts, "fingerprints": dict(inputs), **_counts(run, planner)},
         "scores": {
-            "members": [entry for generation in range(len(weights)) for entry in _members(run, planner, generation, weights[generation])],
+            "members": members,
             "ensemble": run.record(ensemble_name(len(weights) - 1))["test"] if weights else None,
             "generations": [_generation(run, generation) for generation in range(len(weights))],
             "classifier": run.record(final)["test"],
             "baselines": {name: run.record(unit)["test"] if run.done(unit) else None for name, unit in _BASELINES.items()},
         },
+        "tests": stored_tests(run, planner, len(weights)),
+        "errors": examples(run, planner, members),
         "head": run.record(CHECKPOINT)["head"] if weights else None,
         "adaptation": run.record(ADAPT) if planner.adapts else None,
         "temperature": run.record(final).get("temperature"),
@@ -62,6 +69,15 @@ def build_report(
 
 
 _BASELINES = {"supervised": SUPERVISED, "tfidf": TFIDF}
+
+
+def _counts(run: RunFolder, planner: Planner) -> dict[str, Any]:
+    """What the rows themselves tell: how many each label has, and how many repeat another one."""
+    rows = {part: stored_rows(run, part) for part in ("train", "pool", "test")}
+    return {
+        "class_counts": {part: per_label(rows[part], len(planner.task.labels)) for part in ("train", "test")},
+        "duplicates": {part: duplicates(found) for part, found in rows.items()},
+    }
 
 
 def _members(run: RunFolder, planner: Planner, generation: int, weights: Sequence[float]) -> list[dict[str, Any]]:

@@ -178,11 +178,19 @@ def costs(report: Report) -> list[Cost]:
         cells = [cell for cell in report["cells"] if cell["method"] == method and cell["shots"] == wanted[cell["task"]]]
         seen = [measured.get(tuple(cell[key] for key in keys), {}) for cell in cells]
         latency = [one.get("latency_ms") or {} for one in seen]
-        counts = [_mean(cell["counts"][name] for cell in cells) for name in ("trained_steps", "forward_tokens")]
-        times = [_mean(one.get(name) for one in latency) for name in ("p50", "p95")]
-        memory, size = _mean(one.get("peak_memory_bytes") for one in seen), _mean(cell["size_bytes"] for cell in cells)
         if cells:
-            found.append(Cost(method, _mean(one.get("seconds") for one in seen), *counts, memory, size, *times))
+            found.append(
+                Cost(
+                    method=method,
+                    seconds=_mean(one.get("seconds") for one in seen),
+                    trained_steps=_mean(cell["counts"]["trained_steps"] for cell in cells),
+                    forward_tokens=_mean(cell["counts"]["forward_tokens"] for cell in cells),
+                    peak_memory=_mean(one.get("peak_memory_bytes") for one in seen),
+                    size=_mean(cell["size_bytes"] for cell in cells),
+                    p50=_mean(one.get("p50") for one in latency),
+                    p95=_mean(one.get("p95") for one in latency),
+                )
+            )
     return found
 
 

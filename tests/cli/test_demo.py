@@ -41,7 +41,7 @@ def test_it_ends_with_the_places_and_with_ones_own_data(asked: list[dict[str, An
     found = CliRunner().invoke(app, ["demo", "--out", "there", "--seed", "3"])
     assert found.exit_code == 0
     assert (asked[0]["out"], asked[0]["seed"]) == (Path("there"), 3)
-    for line in ("Classifier: there/classifier", "Report: there/report.md", "petkit predict there --text", "petkit train task.py --train"):
+    for line in ("Classifier: there/classifier", "Report: there/report.html", "petkit predict there --text", "petkit train task.py --train"):
         assert line in found.stdout
     assert "ensemble, generation 1" in found.stdout
 

@@ -155,7 +155,7 @@ def test_the_end_tells_scores_and_where_everything_lies(calls: list[dict[str, An
     assert ["baseline:", "same", "model,", "plain", "head", "0.410", "0.400"] in rows
     assert found.stdout.splitlines()[-3:] == [
         "Classifier: run/classifier",
-        "Report: run/report.md, and for programs run/report.json",
+        "Report: run/report.html, also as report.md, and for programs run/report.json",
         "Next: petkit predict run FILE",
     ]
     assert found.stderr == "Note: the builtin model is small\ng0-p0-s0: 1 min 1 s  loss 0.5\n"

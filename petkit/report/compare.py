@@ -1,0 +1,173 @@
+"""Reports beside each other: what may be compared, one table side by side, and what got worse.
+
+Differences of a study are paired over splits where the splits are the same by their hashes: the paired t interval. Otherwise the two
+sets of splits are compared by Welch's test. With one split there are the intervals over test rows only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from petkit.errors import RunError, raise_problems
+from petkit.report.names import METRIC_NAMES, method_name, number, shots_name
+from petkit.report.words import level_name
+
+__all__ = ["Difference", "check_comparable", "difference", "holm", "regressions"]
+
+Report = Mapping[str, Any]
+Row = Mapping[str, Any]
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "ece_scaled"})
+
+
+class Difference(NamedTuple):
+    """New minus old; ``how``: ``paired``, ``welch`` or ``rows``. ``p`` and ``interval`` are None where nothing can be said."""
+
+    value: float
+    interval: tuple[float, float] | None
+    p: float | None
+    how: str
+
+
+def check_comparable(reports: Mapping[str, Report]) -> None:
+    """Raise RunError if the reports (by name) do not measure the same thing: kind, tasks, labels, test rows; every reason is named."""
+    (first, one), *others = reports.items()
+    problems = [line for name, other in others for line in _differs(first, one, name, other)]
+    raise_problems(RunError, "these reports cannot be compared", problems)
+
+
+def _differs(first: str, one: Report, name: str, other: Report) -> Iterator[str]:
+    if _kind(one) != _kind(other):
+        yield f"{first} is a {_kind(one)} and {name} a {_kind(other)}; give several runs, or several studies"
+        return
+    mine, theirs = _tasks(one), _tasks(other)
+    common = [task for task in mine if task in theirs]
+    if not common:
+        yield f"{first} is about {', '.join(mine)} and {name} about {', '.join(theirs)}: no task in common"
+    for task in common:
+        for what, a, b in zip(("labels", "test rows"), mine[task], theirs[task], strict=True):
+            if a != b:
+                yield f"{task}: {what} differ: {_short(a)} in {first}, {_short(b)} in {name}"
+
+
+def _kind(report: Report) -> str:
+    return str(report.get("kind", "run"))
+
+
+def _tasks(report: Report) -> dict[str, tuple[Any, Any]]:
+    """Of each task the labels and the hash of its test rows."""
+    if _kind(report) == "run":
+        return {report["task"]: (report["labels"], report["data"]["fingerprints"].get("test"))}
+    return {task["name"]: (task["labels"], task["data"]["test"]["fingerprint"]) for task in report["tasks"]}
+
+
+def _short(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)[:12]
+
+
+def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference | None:
+    """Of two rows of ``summary``; None where one has no value. ``paired``: ``values`` belong to the same splits, in the same order."""
+    if new["mean"] is None or old["mean"] is None:
+        return None
+    a, b = (np.asarray([value for value in row["values"] if value is not None]) for row in (new, old))
+    value = float(new["mean"] - old["mean"])
+    if paired and len(a) == len(b) > 1:
+        return _t(float((a - b).mean()), float((a - b).std(ddof=1) / math.sqrt(len(a))), len(a) - 1, level, "paired")
+    if not paired and len(a) > 1 and len(b) > 1:
+        parts = [float(x.var(ddof=1) / len(x)) for x in (a, b)]
+        freedom = sum(parts) ** 2 / sum(v**2 / (len(x) - 1) for v, x in zip(parts, (a, b), strict=True)) if sum(parts) else 1.0
+        return _t(float(a.mean() - b.mean()), math.sqrt(sum(parts)), freedom, level, "welch")
+    return _by_rows(value, new, old, level)
+
+
+def _t(value: float, error: float, freedom: float, level: float, how: str) -> Difference:
+    """A t interval and the p value of no difference; without any spread every difference but none is certain."""
+    if error < 1e-12:
+        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 0.0, how)
+    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
+    return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
+
+
+def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:
+    """From the widths of the intervals over test rows, as if the two were independent."""
+    ends = [row["interval_rows"] for row in (new, old)]
+    if None in ends:
+        return Difference(value, None, None, "rows")
+    error = math.hypot(*((high - low) / 2 for low, high in ends)) / float(stats.norm.ppf(0.5 + level / 2))
+    if error < 1e-12:
+        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 0.0, "rows")
+    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    return Difference(value, (value - half, value + half), float(2 * stats.norm.sf(abs(value) / error)), "rows")
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """P values after Holm's correction (Holm 1979, Scandinavian Journal of Statistics 6), in the order given.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = sorted(range(len(values)), key=values.__getitem__)
+    found, highest = [0.0] * len(values), 0.0
+    for place, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(values) - place) * values[index]))
+        found[index] = highest
+    return found
+
+
+def same_splits(new: Report, old: Report, task: str, shots: int | None) -> bool:
+    """Whether both studies drew the same labelled rows, split by split."""
+    hashes = [
+        [s["hash"] for t in report["tasks"] if t["name"] == task for s in t["splits"] if s["shots"] == shots] for report in (new, old)
+    ]
+    return bool(hashes[0]) and hashes[0] == hashes[1]
+
+
+def regressions(new: Report, old: Report, *, level: float | None = None) -> list[dict[str, Any]]:
+    """The (task, shots, method) of both studies that got worse by more than the spread allows, in the primary metric of ``new``.
+
+    Args:
+        level: of intervals and tests; None takes that of ``new``. P values are corrected by Holm's method over all that is compared.
+
+    Returns:
+        One object each: ``task``, ``shots``, ``method``, ``metric``, ``before``, ``after``, ``difference``, ``interval``, corrected ``p``,
+        ``how`` (see ``Difference``) and ``sentence``. Raises RunError if the studies cannot be compared.
+    """
+    check_comparable({"the new study": new, "the earlier one": old})
+    metric, level = new["study"]["primary"]["metric"], level or new["study"]["primary"]["level"]
+    pairs = list(_pairs(new, old, metric, level))
+    corrected = holm([found.p for _, _, found in pairs if found.p is not None])
+    known = [pair for pair in pairs if pair[2].p is not None]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    worse = [(*pair, p) for pair, p in zip(known, corrected, strict=True) if p < 1 - level and sign * pair[2].value < 0]
+    return [_regression(new, after, before, found, p) for after, before, found, p in worse]
+
+
+def _pairs(new: Report, old: Report, metric: str, level: float) -> Iterator[tuple[Row, Row, Difference]]:
+    earlier = {(row["task"], row["shots"], row["method"]): row for row in old["summary"] if row["metric"] == metric}
+    for row in new["summary"]:
+        before = earlier.get((row["task"], row["shots"], row["method"]))
+        if row["metric"] == metric and before is not None:
+            found = difference(row, before, paired=same_splits(new, old, row["task"], row["shots"]), level=level)
+            if found is not None:
+                yield row, before, found
+
+
+def _regression(report: Report, after: Row, before: Row, found: Difference, p: float) -> dict[str, Any]:
+    metric = after["metric"]
+    between = (
+        ""
+        if found.interval is None
+        else f", {level_name(report)} interval of the difference " + " to ".join(number(metric, end) for end in found.interval)
+    )
+    over = {"paired": f"on the same {after['splits']} splits", "welch": "on other splits", "rows": "for this split only"}[found.how]
+    sentence = (
+        f"{after['task']}, {shots_name(after['shots'])}: {method_name(after['method'])} is worse than before {over}: "
+        f"{METRIC_NAMES[metric]} {number(metric, after['mean'])} instead of {number(metric, before['mean'])}{between}."
+    )
+    keys = {name: after[name] for name in ("task", "shots", "method", "metric")}
+    values = {"before": before["mean"], "after": after["mean"], "difference": found.value, "interval": found.interval, "p": p}
+    return {**keys, **values, "how": found.how, "sentence": sentence}

@@ -1,0 +1,134 @@
+"""What got worse: against scipy, by simulation, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from petkit.errors import RunError
+from petkit.report.compare import check_comparable, difference, holm, regressions
+from tests.petkit.report.sample_study import sample_study
+
+ONE: dict[str, Any] = {"tasks": ("mood",), "shots": (16,), "methods": ("pet", "tfidf")}
+
+
+def row(values: list[float], *, half: float = 0.06) -> dict[str, Any]:
+    mean = float(np.mean(values))
+    return {"mean": mean, "values": values, "interval_rows": [mean - half, mean + half]}
+
+
+def with_values(report: dict[str, Any], method: str, values: list[float]) -> dict[str, Any]:
+    """The study with other accuracies of a method."""
+    for found in report["summary"]:
+        if (found["method"], found["metric"]) == (method, "accuracy"):
+            found.update(values=values, mean=float(np.mean(values)))
+    return report
+
+
+def test_paired_differences_are_those_of_scipy() -> None:
+    a, b = [0.71, 0.74, 0.69, 0.80, 0.77], [0.75, 0.79, 0.70, 0.86, 0.80]
+    found = difference(row(a), row(b), paired=True, level=0.9)
+    wanted = stats.ttest_rel(a, b)
+    assert found is not None
+    assert found.how == "paired"
+    assert found.p == pytest.approx(wanted.pvalue)
+    assert found.interval == pytest.approx(tuple(wanted.confidence_interval(0.9)))
+
+
+def test_other_splits_are_compared_by_welch() -> None:
+    a, b = [0.71, 0.74, 0.69], [0.75, 0.79, 0.70, 0.86, 0.80]
+    found = difference(row(a), row(b), paired=False, level=0.95)
+    wanted = stats.ttest_ind(a, b, equal_var=False)
+    assert found is not None
+    assert found.how == "welch"
+    assert found.p == pytest.approx(wanted.pvalue)
+    assert found.interval == pytest.approx(tuple(wanted.confidence_interval(0.95)))
+
+
+def test_one_split_has_its_test_rows_only() -> None:
+    found = difference(row([0.7], half=0.03), row([0.8], half=0.04), paired=True, level=0.95)
+    assert found is not None
+    assert found.how == "rows"
+    assert found.interval == pytest.approx((-0.15, -0.05))  # 3, 4, 5
+    assert found.p == pytest.approx(2 * stats.norm.sf(0.1 / (0.05 / stats.norm.ppf(0.975))))
+
+
+def test_no_spread_at_all() -> None:
+    same, less = row([0.5, 0.75]), row([0.25, 0.5])
+    assert difference(same, same, paired=True, level=0.95) == (0.0, (0.0, 0.0), 1.0, "paired")
+    assert difference(less, same, paired=True, level=0.95) == (-0.25, (-0.25, -0.25), 0.0, "paired")
+    assert difference({**same, "mean": None}, same, paired=True, level=0.95) is None
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_what_got_worse_is_named_and_nothing_else() -> None:
+    old, new = sample_study(**ONE), sample_study(**ONE)
+    before = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
+    new = with_values(new, "pet", [v - 0.1 - n / 1000 for n, v in enumerate(before)])
+    new = with_values(new, "tfidf", [v + 0.1 for v in before])
+    (found,) = regressions(new, old)
+    assert (found["task"], found["shots"], found["method"], found["how"]) == ("mood", 16, "pet", "paired")
+    assert found["difference"] == pytest.approx(-0.102)
+    a, b = np.mean(before) - 0.102, np.mean(before)
+    assert found["sentence"].startswith("mood, 16 per label: PET is worse than before on the same 5 splits: accuracy ")
+    assert f"accuracy {100 * a:.1f} instead of {100 * b:.1f}, 95 % interval of the difference -10.4 to -10.0." in found["sentence"]
+
+
+def test_the_same_study_is_no_worse() -> None:
+    assert regressions(sample_study(**ONE), sample_study(**ONE)) == []
+
+
+def test_lower_is_better_for_losses() -> None:
+    old, new = sample_study(**ONE), sample_study(**ONE)
+    for report in (old, new):
+        report["study"]["primary"]["metric"] = "log_loss"
+    for found in new["summary"]:
+        if found["metric"] == "log_loss":
+            found.update(values=[v + 0.2 for v in found["values"]], mean=found["mean"] + 0.2)
+    assert [one["method"] for one in regressions(new, old)] == ["pet", "tfidf"]
+    assert regressions(old, new) == []
+
+
+def test_other_splits_are_not_paired() -> None:
+    old, new = sample_study(**ONE), sample_study(**ONE)
+    new["tasks"][0]["splits"][0]["hash"] = "another"
+    before = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
+    assert regressions(with_values(new, "pet", [v - 0.02 for v in before]), old) == [], "within the spread of two sets of splits"
+    new["tasks"][0]["splits"][0]["hash"] = old["tasks"][0]["splits"][0]["hash"]
+    assert [one["how"] for one in regressions(new, old)] == ["paired"]
+
+
+def test_chance_is_seldom_taken_for_a_regression() -> None:
+    """200 pairs of studies of five splits and two methods that differ by chance: at most 5 % of studies, both sides counted, are wrong."""
+    rng, old, alarms = np.random.default_rng(5), sample_study(**ONE), 0
+    for _ in range(200):
+        new = {**old, "summary": [dict(found) for found in old["summary"] if found["metric"] == "accuracy"]}
+        for method in ("pet", "tfidf"):
+            values = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == (method, "accuracy"))
+            new = with_values(new, method, (np.array(values) + rng.normal(0, 0.03, 5)).tolist())
+        alarms += bool(regressions(new, old))
+    assert alarms <= 12, "2.5 % are expected: worse is half of what differs"
+
+
+def test_what_cannot_be_compared_is_refused_with_every_reason() -> None:
+    one, other = sample_study(), sample_study()
+    other["tasks"][0]["labels"] = ["positive", "negative"]
+    other["tasks"][1]["data"]["test"]["fingerprint"] = "f" * 64
+    with pytest.raises(RunError) as found:
+        check_comparable({"a": one, "b": other})
+    assert len(found.value.problems) == 2
+    assert "mood: labels differ: negative, positive in a, positive, negative in b" in found.value.problems
+    assert any(line.startswith("ag_news: test rows differ: ") for line in found.value.problems)
+    with pytest.raises(RunError, match="no task in common"):
+        check_comparable({"a": sample_study(tasks=("mood",)), "b": sample_study(tasks=("ag_news",))})
+    with pytest.raises(RunError, match="a is a study and b a run"):
+        check_comparable({"a": one, "b": {"kind": "run"}})
+    check_comparable({"a": one, "b": sample_study(tasks=("mood",))})
