@@ -8,6 +8,7 @@ import typer
 
 from petkit.cli.check import check
 from petkit.cli.demo import demo
+from petkit.cli.evaluate import evaluate
 from petkit.cli.exits import Commands
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
@@ -30,6 +31,7 @@ app = typer.Typer(
 
 app.command()(demo)
 app.command(cls=AdaptCommand)(train)
+app.command(cls=AdaptCommand)(evaluate)
 app.command()(predict)
 app.command()(label)
 app.command()(report)

@@ -3,6 +3,7 @@
 0    success
 2    the user's mistake: one message, no traceback (wrong usage of the command line included)
 1    a failure of petkit's own: the traceback is kept
+3    petkit evaluate --against: some cells are worse than they were
 130  interrupted
 """
 
@@ -19,11 +20,13 @@ from typer.core import TyperGroup
 
 from petkit.errors import UserError
 
-__all__ = ["PROGRAM_FAILED", "Commands"]
+__all__ = ["PROGRAM_FAILED", "REGRESSION", "Commands"]
 
 PROGRAM_FAILED = "This is a failure of petkit, not a mistake of yours. Please report it with the lines above."
 
-_RESUMING = ("train", "pretrain", "demo")
+REGRESSION = 3
+
+_RESUMING = ("train", "pretrain", "demo", "evaluate")
 
 
 class Commands(TyperGroup):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from petkit.errors import DataError, ModelError, PetkitError, RunError, SettingsError, TaskError, UserError
+    from petkit.evaluation.study import StudyResult, evaluate
     from petkit.loading import load_task, ready_made
     from petkit.pipeline import RunResult
     from petkit.pipeline import train_run as train
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "petkit.errors": ("DataError", "ModelError", "PetkitError", "RunError", "SettingsError", "TaskError", "UserError"),
+    "petkit.evaluation.study": ("StudyResult", "evaluate"),
     "petkit.loading": ("load_task", "ready_made"),
     "petkit.pipeline": ("RunResult",),
     "petkit.predicting": ("Classifier", "Ensemble"),
@@ -48,11 +50,13 @@ __all__ = [
     "RunResult",
     "Settings",
     "SettingsError",
+    "StudyResult",
     "Task",
     "TaskError",
     "Text",
     "UserError",
     "Verbalizer",
+    "evaluate",
     "load_task",
     "ready_made",
     "train",

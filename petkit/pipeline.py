@@ -42,7 +42,7 @@ __all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "tr
 OnNotice = Callable[[str], None]
 
 
-_ENOUGH_TEXTS = 20
+ENOUGH_TEXTS = 20
 """Fewer texts of the pool cannot show that a checkpoint's head is untrained."""
 
 
@@ -313,7 +313,7 @@ def _execute(
     weights: list[list[float]] = []
     if planner.settings.method not in ("supervised", "tfidf"):
         head = run.record(CHECKPOINT)["head"]
-        if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= _ENOUGH_TEXTS):
+        if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= ENOUGH_TEXTS):
             on_notice(f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows")
         accuracies = {p: run.record(untrained(p))["weight"] for p in planner.patterns}
         for generation in range(planner.last + 1):

@@ -77,6 +77,8 @@ class Study:
     seeds: tuple[int, ...]
     methods: tuple[str, ...]
     settings: Settings
+    base: Settings
+    """The preset, to see what the user changed."""
     folds: int = 2
     development: bool = False
 
@@ -93,17 +95,18 @@ class Study:
     def settings_for(self, method: str, split: Split) -> Settings:
         """The settings of a cell: no models kept, no baselines beside it, and plain fine-tuning with what is known to steady it."""
         settings = replace(self.settings, method=method if method in DISTILLED else "pet", keep_members="none", baselines=False)
-        return replace(settings, supervised=steadied(settings, split.rows)) if method == "supervised" else settings
+        own = steadied(settings.supervised, self.base.supervised, split.rows)
+        return replace(settings, supervised=own) if method == "supervised" else settings
 
 
-def steadied(settings: Settings, rows: int) -> ClassifierSettings:
+def steadied(own: ClassifierSettings, preset: ClassifierSettings, rows: int) -> ClassifierSettings:
     """Plain fine-tuning for few rows: at least 20 epochs, a warm-up over a tenth of the steps; Adam's bias correction is always on.
 
-    Mosbach et al. 2021 (arXiv 2006.04884), Zhang et al. 2021 (arXiv 2006.05987). The learning rate is the setting's.
+    Mosbach et al. 2021 (arXiv 2006.04884), Zhang et al. 2021 (arXiv 2006.05987). What differs from the preset was asked for, and stays.
     """
-    own = settings.supervised
     epochs = -(-20 * rows // (own.batch * own.accumulate))
-    return replace(own, steps=max(own.steps, epochs), warmup=max(own.warmup, 0.1))
+    steps = max(own.steps, epochs) if own.steps == preset.steps else own.steps
+    return replace(own, steps=steps, warmup=max(own.warmup, 0.1) if own.warmup == preset.warmup else own.warmup)
 
 
 @dataclass(frozen=True)

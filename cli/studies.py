@@ -1,0 +1,160 @@
+"""What ``petkit evaluate`` shows: how far it is, and the table at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from petkit.cli.reporter import NARROW, duration
+
+if TYPE_CHECKING:
+    from petkit.evaluation.progress import Progress as HowFar
+
+__all__ = ["StudyReporter", "show_study", "study_table"]
+
+INTERVAL: Final = 10.0
+"""Seconds between two plain lines."""
+
+
+class StudyReporter:
+    """Shows how far a study is while its ``with`` block lasts: a bar on a terminal, a line now and then elsewhere.
+
+    Args:
+        quiet: show nothing; ``notices`` are gathered all the same.
+        console: default: standard error. clock: seconds, for tests.
+    """
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.notices: list[str] = []
+        self._quiet, self._clock = quiet, clock
+        self._console = console or Console(stderr=True, highlight=False)
+        wide = [BarColumn(bar_width=20)] if self._console.width >= NARROW else []
+        self._bar = Progress(
+            TextColumn("cells"),
+            *wide,
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+            console=self._console,
+            transient=True,
+            disable=quiet or not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("cells", total=None, state="")
+        self._told: float | None = None
+        self._done = -1
+
+    def __enter__(self) -> StudyReporter:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def notice(self, text: str) -> None:
+        """Something to know about the study."""
+        self.notices.append(text)
+        self._say(f"Note: {text}")
+
+    def progress(self, far: HowFar) -> None:
+        """How far the study is (``petkit.evaluation.progress.OnProgress``)."""
+        if self._told is None:
+            self._begin(far)
+            return
+        event = far.event
+        if event is not None and event.kind == "rerun":
+            self._say(f"{event.unit}: again, since {event.reason}")
+        total = far.done + far.running + far.left
+        unit = f"; {event.unit}" if event is not None and event.kind in ("started", "progress") else ""
+        self._bar.update(self._task, completed=far.done, total=total, state=state(far) + unit)
+        now = self._clock()
+        last = far.done == total != self._done
+        if not self._console.is_terminal and (now - self._told >= INTERVAL or last):
+            self._told = now
+            self._say(f"cells: {far.done} of {total} done, {state(far)}")
+        self._done = far.done
+
+    def _begin(self, far: HowFar) -> None:
+        """The estimate, before the first unit."""
+        self._told = self._clock()
+        total = far.done + far.running + far.left
+        if far.seconds_left is None:
+            self._say(f"{total} cells, all of them done before.")
+            return
+        guess = about(far.seconds_left)
+        self._say(f"{total} cells; about {guess} of work is left, a rough guess from this machine's speed on a few texts.")
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(text), soft_wrap=True)
+
+
+def state(far: HowFar) -> str:
+    """What is running, what is left, and how long that may take."""
+    left = "" if far.seconds_left is None else f", about {about(far.seconds_left)} left"
+    return f"{far.running} running, {far.left} to come{left}"
+
+
+def about(seconds: float) -> str:
+    """A duration with no more digits than a guess has.
+
+    >>> about(3.4), about(134), about(9000)
+    ('5 s', '2 min', '2.5 h')
+    """
+    if seconds < 100:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def show_study(report: Mapping[str, Any], *, path: Path, regressions: Sequence[Any] | None = None, console: Console | None = None) -> None:
+    """A table per task, what can be said of the differences, warnings, and where the report lies."""
+    console = console or Console(highlight=False)
+    metric = report["study"]["primary"]["metric"]
+    for task in report["tasks"]:
+        console.print(Text(f"{task['name']}: {metric} in points, mean over splits ± half its 95 % interval"), soft_wrap=True)
+        console.print(study_table(report, task["name"]))
+    for comparison in report["comparisons"]:
+        console.print(Text(comparison["sentence"]), soft_wrap=True)
+    console.print(Text(report["power"]["sentence"]), soft_wrap=True)
+    gain = report["gain_from_development"]
+    if gain:
+        console.print(Text(gain["sentence"]), soft_wrap=True)
+    for line in report["warnings"]:
+        console.print(Text(f"Warning: {line}"), soft_wrap=True)
+    if regressions is not None:
+        console.print(Text(f"Against the earlier study: {len(regressions) or 'no'} regressions"), soft_wrap=True)
+    for one in regressions or ():
+        console.print(Text(f"  {one.get('sentence', one) if isinstance(one, Mapping) else one}"), soft_wrap=True)
+    shown = [name for name in ("report.html", "report.md", "report.json") if (path / name).exists()]
+    console.print(Text(f"Report: {', '.join(str(path / name) for name in shown)}"), soft_wrap=True)
+    console.print(Text(f"Time: {duration(report['measured']['seconds'])} of work in all processes"), soft_wrap=True)
+
+
+def study_table(report: Mapping[str, Any], task: str) -> Table:
+    """Methods x shots: the mean of the primary metric over splits, in points, and half its interval over splits."""
+    metric = report["study"]["primary"]["metric"]
+    rows = [row for row in report["summary"] if row["task"] == task and row["metric"] == metric]
+    shots = list(dict.fromkeys(row["shots"] for row in rows))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for number in shots:
+        table.add_column("given" if number is None else f"{number} per label", justify="right", no_wrap=True)
+    for method in dict.fromkeys(row["method"] for row in rows):
+        found = {row["shots"]: row for row in rows if row["method"] == method}
+        table.add_row(method, *(_cell(found.get(number)) for number in shots))
+    return table
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None or row["mean"] is None:
+        return ""
+    interval: Sequence[float] | None = row["interval_splits"]
+    half = "" if interval is None else f" ± {50 * (interval[1] - interval[0]):.1f}"
+    return f"{100 * row['mean']:.1f}{half}"

@@ -1,0 +1,153 @@
+"""The report of a study, put together from its finished units: ``report.json``, ``cells.parquet``, and every prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from petkit.canonical import plain
+from petkit.evaluation.cells import Results, flat, log_probabilities
+from petkit.evaluation.development import development_gain
+from petkit.evaluation.grid import Group, TaskPlan
+from petkit.evaluation.summary import conclude
+from petkit.files import make_directory, write_json, write_parquet
+from petkit.provenance import library_versions
+from petkit.report.study import write_study_report
+from petkit.stages import ADAPT
+
+__all__ = ["SCHEMA", "build_report", "write_report"]
+
+SCHEMA: Final = 1
+_ERRORS, _LONGEST = 10, 2000
+_FEW_ROWS, _FEW_OF_A_LABEL, _SKEWED = 100, 10, 3.0
+
+
+def write_report(
+    results: Results, facts: Mapping[str, Mapping[str, Any]], study: Mapping[str, Any], measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write everything that people read into the run folder; return report.json.
+
+    Args:
+        facts: what is known of each task's rows. study: how the study was asked for. measured: hardware, seconds, workers.
+    """
+    root, plan = results.run.root, results.plan
+    make_directory(root / "predictions")
+    for group in plan.study.groups:
+        for method in plan.study.methods:
+            results.keep(root / "predictions", group, method)
+    report: dict[str, Any] = plain(build_report(results, facts, study, measured))
+    rows = [flat(cell) for cell in report["cells"]]
+    write_parquet(root / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
+    write_json(root / "report.json", report)
+    write_study_report(report, root)
+    return report
+
+
+def build_report(
+    results: Results, facts: Mapping[str, Mapping[str, Any]], study: Mapping[str, Any], measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """report.json as its schema says (petkit/report/schema/study.schema.json)."""
+    asked = results.plan.study
+    pairs = [(group, method) for group in asked.groups for method in asked.methods]
+    cells = [results.entry(group, method) for group, method in pairs]
+    correct: dict[tuple[str, int | None, int, int, str], npt.NDArray[np.bool_]] = {
+        group.cell(method): results.correct(group, method) for group, method in pairs
+    }
+    primary = study["primary"]
+    found = conclude(cells, correct, methods=asked.methods, metric=primary["metric"], level=primary["level"], seed=asked.settings.seed)
+    return {
+        "schema": SCHEMA,
+        "kind": "study",
+        "petkit": version("petkit"),
+        "study": {**study, "adaptation": _adaptation(results)},
+        "tasks": [_task(plan, facts[plan.task.name]) for plan in asked.tasks],
+        "cells": cells,
+        **{name: found[name] for name in ("summary", "comparisons", "power")},
+        "gain_from_development": development_gain(results) if asked.development else None,
+        "errors": [error for plan in asked.tasks for error in _errors(results, plan)],
+        "warnings": [line for plan in asked.tasks for line in warnings(plan, facts[plan.task.name])],
+        "versions": library_versions(),
+        "measured": {**measured, "cells": [results.measured(group, method) for group, method in pairs]},
+    }
+
+
+def _adaptation(results: Results) -> dict[str, Any] | None:
+    """What adapting each task's checkpoint was; the cells' counts are without it."""
+    if not results.plan.adapts:
+        return None
+    return {plan.task.name: results.run.record(f"{plan.tag}.{ADAPT}") for plan in results.plan.study.tasks}
+
+
+def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
+    task = plan.task
+    return {
+        "name": task.name,
+        "labels": list(task.labels),
+        "fields": list(task.fields),
+        "patterns": [pvp.pattern.name for pvp in task.pvps],
+        "text_language": task.language,
+        "data": {name: value for name, value in facts.items() if name != "notes"},
+        "splits": [
+            {name: getattr(split, name) for name in ("shots", "split", "name", "hash", "rows", "class_counts")} for split in plan.splits
+        ],
+    }
+
+
+def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader of the report should know of a task's rows."""
+    name, labels = plan.task.name, plan.task.labels
+    for part, count in facts["duplicates"].items():
+        if count:
+            yield f"{name}: {count} {_WHERE[part]} repeat another one."
+    if facts["removed_from_pool"]:
+        yield f"{name}: {facts['removed_from_pool']} unlabelled rows equal a test row and were left out of the pool."
+    if facts["removed_from_train"]:
+        yield f"{name}: {facts['removed_from_train']} labelled rows equal a test row and were not drawn from."
+    if facts["overlap"]:
+        yield f"{name}: {facts['overlap']} labelled rows of the splits equal a test row (--allow-overlap): scores are too good."
+    for part in ("train", "test"):
+        counts = facts[part]["class_counts"] or []
+        if counts and max(counts) > _SKEWED * max(1, min(counts)):
+            most, least = labels[int(np.argmax(counts))], labels[int(np.argmin(counts))]
+            yield f"{name}: labels are skewed in {part}: {max(counts)} rows of {most!r}, {min(counts)} of {least!r}; see macro-F1."
+    if facts["test"]["rows"] < _FEW_ROWS:
+        yield f"{name}: the test has {facts['test']['rows']} rows only; small differences cannot be told."
+    for label, count in zip(labels, facts["test"]["class_counts"] or [], strict=False):
+        if count < _FEW_OF_A_LABEL:
+            yield f"{name}: {label!r} has {count} test rows; its precision, recall and F1 say little."
+    lacking = [split for split in plan.splits if 0 in split.class_counts]
+    if lacking:
+        yield f"{name}: in {len(lacking)} of {len(plan.splits)} splits some label has no row."
+    repeated = len(plan.splits) - len({split.hash for split in plan.splits})
+    if repeated:
+        yield f"{name}: {repeated} splits hold the same rows as another one."
+    yield from facts.get("notes", ())
+
+
+_WHERE: Final = {"train": "rows of the training file", "pool": "unlabelled rows", "test": "test rows"}
+
+
+def _errors(results: Results, plan: TaskPlan) -> Iterator[dict[str, Any]]:
+    """The rows that the first method gets wrong with the most confidence: most shots, first split, first seed."""
+    study = results.plan.study
+    most = max(plan.splits, key=lambda split: (split.shots or 0, -split.split))
+    group, method = Group(plan, most, study.seeds[0]), study.methods[0]
+    test, labels = results.rows(plan.tag, "test"), plan.task.labels
+    p = np.exp(log_probabilities(results.scores(group, method)))
+    predicted, votes = p.argmax(axis=1), results.votes(group, method)
+    wrong = np.flatnonzero(predicted != np.asarray(test.labels))
+    for index in wrong[np.argsort(-p[wrong].max(axis=1), kind="stable")][:_ERRORS].tolist():
+        text = " || ".join(test.row(index).values())
+        yield {
+            **group.cell(method)._asdict(),
+            "id": test.ids[index],
+            "text": text if len(text) <= _LONGEST else text[:_LONGEST] + " ...",
+            "truth": labels[test.labels[index]],
+            "predicted": labels[predicted[index]],
+            "probability": float(p[index].max()),
+            "votes": {pattern: labels[chosen[index]] for pattern, chosen in votes.items()},
+        }

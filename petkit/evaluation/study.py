@@ -1,0 +1,332 @@
+"""A few-shot study: a grid of cells (task, shots, split, seed, method) in one run folder, resumable unit by unit.
+
+rows, splits -> estimate -> [adapt] -> untrained patterns -> every cell -> report
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from petkit.compute import choose_device, default_precision
+from petkit.errors import DataError, SettingsError, raise_problems
+from petkit.evaluation.cells import Results
+from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_tokens
+from petkit.evaluation.grid import DISTILLED, METHODS, PROMPTED, Study, TaskPlan, in_order
+from petkit.evaluation.planning import Plan, Weights
+from petkit.evaluation.progress import OnProgress, Tracker, unheard
+from petkit.evaluation.reporting import write_report
+from petkit.evaluation.rows import INCOMING, Draws, TaskRows, read_task
+from petkit.evaluation.sources import find_sources
+from petkit.executors import Executor, run_all
+from petkit.files import make_directory, remove
+from petkit.loading import load_task
+from petkit.pipeline import ENOUGH_TEXTS, OnNotice, as_recorded, ignore, parameters_of
+from petkit.plan import CHECKPOINT
+from petkit.prechecks import check_checkpoint, check_patterns, check_words
+from petkit.provenance import checkpoint_digest, library_versions
+from petkit.pvp import Task
+from petkit.rowfiles import save_rows
+from petkit.rows import Rows
+from petkit.runs import MANIFEST, RunFolder, read_status
+from petkit.settings import Settings, apply_changes, preset, preset_for
+from petkit.taskspec import task_spec
+from petkit.units import Unit
+
+__all__ = ["DEFAULT_METHODS", "StudyResult", "evaluate"]
+
+DEFAULT_METHODS = ("pet", "supervised", "linear-probe", "tfidf", "majority")
+_DRAWS = {"per-class": "per-class", "by-chance": "random"}
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study: its folder, and its report as in report.json."""
+
+    path: Path
+    report: dict[str, Any]
+
+
+def evaluate(
+    tasks: Task | str | Sequence[Task | str],
+    *,
+    data: str | Path | Sequence[str | Path],
+    out: str | Path,
+    model: str = "builtin",
+    shots: Sequence[int] = (16,),
+    splits: int | str = 5,
+    seeds: int = 1,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    draw: str = "per-class",
+    preset_name: str = "auto",
+    changes: Mapping[str, Any] | None = None,
+    unlabeled: str | None = None,
+    test: str | None = None,
+    test_limit: int | None = None,
+    pool_from_test: int = 0,
+    measure_development_gain: bool = False,
+    calibration_folds: int = 2,
+    columns: Mapping[str, str] | None = None,
+    drop_blank: bool = False,
+    keep_blank: bool = False,
+    encoding: str | None = None,
+    allow_overlap: bool = False,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    executor: Executor | None = None,
+    workers: int = 1,
+    on_progress: OnProgress = unheard,
+    on_notice: OnNotice = ignore,
+) -> StudyResult:
+    """Compare methods on few-shot splits. The same call on an unfinished folder goes on where it was stopped.
+
+    Args:
+        tasks: ready-made names, paths of task files, or tasks. data: ``DIR`` or ``NAME=DIR`` (see ``petkit.evaluation.sources``).
+        shots: labelled rows per label. splits: how many draws, or ``given`` or ``given:FOLDER`` for those that lie in the data's folder.
+        seeds: of training, per split; they count on from the setting ``seed``, which draws the splits.
+        methods: of ``petkit.evaluation.METHODS``. draw: ``per-class``, or ``by-chance``: shots x labels rows, imbalance kept.
+        changes: settings by dotted name. unlabeled, test: files in the place of those in ``data``.
+        test_limit: test rows, at most. pool_from_test: so many test rows are the pool, and leave the test.
+        measure_development_gain: also find out what choosing by development rows would have gained; no result changes.
+        calibration_folds: for the temperature of plain fine-tuning, so many further trainings per cell; 0 for none.
+        executor, workers: where units run, and how many at a time that is (for the estimate of time).
+        on_progress: told of every unit and of how far the study is. on_notice: told, once each, what the user should know.
+
+    Raises UserError (see ``petkit.errors``) for every mistake of the user's.
+    """
+    root, device, began = Path(out), choose_device(device), time.monotonic()
+    loaded = [load_task(task) if isinstance(task, str) else task for task in ([tasks] if isinstance(tasks, (str, Task)) else tasks)]
+    methods = in_order(methods)
+    given = splits if isinstance(splits, str) else None
+    draws = Draws(
+        tuple(dict.fromkeys(shots)), 0 if given else int(splits), "given" if given else _DRAWS.get(draw, draw), 0, measure_development_gain
+    )
+    _check(loaded, methods, draws, given, seeds, calibration_folds)
+    if set(methods) - {"tfidf", "majority"}:
+        check_checkpoint(model, trust_remote_code=trust_remote_code)
+    model = as_recorded(root, model)
+    settings, chosen_preset = _settings(root, model, preset_name, changes or {}, device)
+    draws = replace(draws, seed=settings.seed)
+    places = [data] if isinstance(data, (str, Path)) else list(data)
+    sources = find_sources([task.name for task in loaded], [str(place) for place in places], given=given)
+    reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank}
+    reading |= {"encoding": encoding} if encoding is not None else {}
+    options: dict[str, Any] = {"unlabeled": unlabeled, "test": test, "test_limit": test_limit, "pool_from_test": pool_from_test}
+    rows = _read(loaded, sources, draws, **options, pool_limit=settings.pool_limit, allow_overlap=allow_overlap, reading=reading)
+    _check_rows(loaded, rows, methods, settings, model, trust_remote_code)
+    plans = tuple(_task_plan(task, index, rows[index], model, settings, trust_remote_code) for index, task in enumerate(loaded))
+    seed_numbers = tuple(range(settings.seed, settings.seed + seeds))
+    study = Study(plans, seed_numbers, methods, settings, preset(chosen_preset), calibration_folds, measure_development_gain)
+    asked = _asked(study, model, chosen_preset, draws, options, allow_overlap)
+    common: dict[str, Any] = {
+        "model": model,
+        "device": device,
+        "trust_remote_code": trust_remote_code,
+        "model_digest": checkpoint_digest(model),
+    }
+    parts = _parts(study, rows)
+    plan = Plan(study, common, {unit: {name: r.fingerprint() for name, r in of.items()} for unit, of in parts.items()})
+    record = {**asked, "tasks": [task_spec(task) for task in loaded], "model": model, "device": device, "folds": calibration_folds}
+    inputs = {f"{unit}/{name}": digest for unit, of in plan.fingerprints.items() for name, digest in of.items()}
+    inputs |= {"model": common["model_digest"]}
+    with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions()) as run:
+        for change in run.version_changes:
+            on_notice(f"version changed since the study began: {change}")
+        driver = _Driver(run, plan, executor, workers, on_progress, on_notice)
+        driver.take_rows(parts)
+        driver.estimate(rows, model, device, trust_remote_code)
+        results = driver.carry_out()
+        facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
+        measured = {
+            "hardware": dict(read_status(root).manifest["hardware"]),
+            "seconds": round(sum(unit.seconds or 0.0 for unit in read_status(root).units), 1),
+            "seconds_of_last_call": round(time.monotonic() - began, 1),
+            "workers": workers,
+        }
+        report = write_report(results, facts, asked, measured)
+    return StudyResult(root, report)
+
+
+def _check(tasks: Sequence[Task], methods: Sequence[str], draws: Draws, given: str | None, seeds: int, folds: int) -> None:
+    """Raise SettingsError that names everything that makes no sense."""
+    names = [task.name for task in tasks]
+    unknown = [method for method in methods if method not in METHODS]
+    rules = [
+        (bool(tasks), "no task is given"),
+        (len(set(names)) == len(names), f"two tasks have the same name ({', '.join(names)})"),
+        (bool(methods), f"--methods is empty; legal are {', '.join(METHODS)}"),
+        (not unknown, f"--methods: {', '.join(map(repr, unknown))} unknown; legal are {', '.join(METHODS)}"),
+        (given is not None or draws.splits >= 1, f"--splits is {draws.splits}; at least 1 is legal, or given"),
+        (given is None or given.partition(":")[0] == "given", f"--splits is {given!r}; a number, given or given:FOLDER is legal"),
+        (bool(draws.shots) and min(draws.shots) >= 1, f"--shots is {list(draws.shots)}; at least 1 each (zero-shot is a method)"),
+        (seeds >= 1, f"--seeds is {seeds}; at least 1 is legal"),
+        (draws.draw in ("per-class", "random", "given"), f"--draw is {draws.draw!r}; legal are per-class, by-chance"),
+        (folds == 0 or folds >= 2, f"--calibration-folds is {folds}; 0 or at least 2 is legal"),
+    ]
+    raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])
+    if "setfit" in methods:
+        from petkit.evaluation.setfit_method import check_setfit
+
+        check_setfit()
+
+
+def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, Any], device: str) -> tuple[Settings, str]:
+    """The settings and the name of the preset. One thread for each process, since cells run side by side; what depends on the
+    machine is taken from the study's folder if there is one."""
+    name = preset_for(parameters_of(model)) if preset_name == "auto" else preset_name
+    machine: dict[str, Any] = {"threads": 1, "precision": default_precision(device)}
+    if device != "cpu":
+        machine["token_budget"] = 65536
+    if (root / MANIFEST).is_file():
+        recorded = read_status(root).manifest["settings"].get("settings", {})
+        machine |= {key: recorded[key] for key in machine if key in recorded}
+    return apply_changes(preset(name), {**machine, **changes}), name
+
+
+def _read(tasks: Sequence[Task], sources: Sequence[Any], draws: Draws, **options: Any) -> list[TaskRows]:
+    """Every task's rows; DataError with the problems of all tasks."""
+    found, problems = [], []
+    for task, source in zip(tasks, sources, strict=True):
+        try:
+            found.append(read_task(task, source, draws, **options))
+        except DataError as error:
+            problems.append(f"task {task.name!r}: {error}")
+    raise_problems(DataError, "study", problems)
+    return found
+
+
+def _check_rows(
+    tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], settings: Settings, model: str, trust: bool
+) -> None:
+    problems = []
+    for task, of_task in zip(tasks, rows, strict=True):
+        check_patterns(task, settings)
+        if not len(of_task.test):
+            problems.append(f"task {task.name!r}: no test row")
+        if len(of_task.pool) < 2 and any(method in DISTILLED for method in methods):
+            problems.append(f"task {task.name!r}: pet, ipet and single need unlabelled rows, and {len(of_task.pool)} are there")
+        if settings.adapt_steps and len(of_task.pool) < 20:
+            problems.append(f"task {task.name!r}: --adapt needs at least 20 unlabelled rows, and {len(of_task.pool)} are there")
+        if any(method in PROMPTED for method in methods):
+            check_words(task, settings, _some(of_task), model, trust_remote_code=trust)
+    raise_problems(DataError, "study", problems)
+
+
+def _task_plan(task: Task, index: int, rows: TaskRows, model: str, settings: Settings, trust: bool) -> TaskPlan:
+    tokens = text_tokens(model, task, _some(rows), settings, trust_remote_code=trust)
+    return TaskPlan(task, index, tuple(one.split for one in rows.splits), tokens, len(rows.pool), len(rows.test))
+
+
+def _some(rows: TaskRows) -> Rows:
+    """Rows to look at beforehand: the pool, or labelled ones where there is none; never the test."""
+    return rows.pool if len(rows.pool) else rows.splits[0].train
+
+
+def _asked(study: Study, model: str, preset_name: str, draws: Draws, options: Mapping[str, Any], allow_overlap: bool) -> dict[str, Any]:
+    """How the study was asked for, as in the report and in run.json."""
+    splits = [split for plan in study.tasks for split in plan.splits]
+    return {
+        "tasks": [plan.task.name for plan in study.tasks],
+        "shots": list(dict.fromkeys(split.shots for split in splits)),
+        "splits": len({split.split for split in splits}),
+        "seeds": list(study.seeds),
+        "methods": list(study.methods),
+        "model": model,
+        "adapt_steps": study.settings.adapt_steps or None,
+        "preset": preset_name,
+        "draw": draws.draw,
+        "settings": study.settings.as_dict(),
+        "primary": {"metric": "accuracy", "level": 0.95},
+        "test_limit": options["test_limit"],
+        "pool_from_test": options["pool_from_test"] or None,
+        "calibration_folds": study.folds,
+        "development": study.development,
+        "allow_overlap": allow_overlap,
+    }
+
+
+def _parts(study: Study, rows: Sequence[TaskRows]) -> dict[str, dict[str, Rows]]:
+    """Unit -> part -> rows. The pool's labels lie in a unit of their own, which no other unit reads."""
+    parts: dict[str, dict[str, Rows]] = {}
+    for plan, of_task in zip(study.tasks, rows, strict=True):
+        parts[f"{plan.tag}.rows"] = {"pool": of_task.pool, "test": of_task.test}
+        if of_task.truth:
+            parts[f"{plan.tag}.truth"] = {"truth": of_task.pool.with_labels(of_task.truth)}
+        for one in of_task.splits:
+            own = {"train": one.train} | ({"development": one.development} if study.development else {})
+            parts[f"{plan.tag}.{one.split.tag}.rows"] = own
+    return parts
+
+
+@dataclass
+class _Driver:
+    """Carries a study's units out, phase by phase."""
+
+    run: RunFolder
+    plan: Plan
+    executor: Executor | None
+    workers: int
+    on_progress: OnProgress
+    on_notice: Callable[[str], None]
+    tracker: Tracker | None = None
+
+    def take_rows(self, parts: Mapping[str, Mapping[str, Rows]]) -> None:
+        """Carry out the units that hold rows. Small work, so in this process, untold."""
+        units = self.plan.takes()
+        folder = self.run.root / INCOMING
+        for unit in units:
+            if self.run.check(unit, self.run.key(unit))[0] != "done":
+                make_directory(folder / unit.name)
+                for name, rows in parts[unit.name].items():
+                    save_rows(folder / unit.name / f"{name}.parquet", rows)
+        run_all(units, self.run)
+        if folder.exists():
+            remove(folder)
+
+    def estimate(self, rows: Sequence[TaskRows], model: str, device: str, trust: bool) -> None:
+        """Tell how long it may take, and be ready to tell how far it is."""
+        units = [*self.plan.preparing(), *self.plan.cells({})]
+        self.run.plan(units)
+        left = [unit for unit in units if not (self.run.root / "stages" / unit.name).exists()]
+        speed = Speed(0.0, 0.0, 0.0)
+        study = self.plan.study
+        if left and set(study.methods) - {"tfidf", "majority"}:
+            speed = measure_speed(model, study.tasks[0].task, _some(rows[0]), study.settings, device=device, trust_remote_code=trust)
+        expected = {unit.name: seconds_of(unit, study.tasks, speed) for unit in left}
+        cells = {g.cell(m): self._own(g.tag, self.plan.units_of(g, m)) for g in study.groups for m in study.methods}
+        self.tracker = Tracker(expected, cells, self.workers, self.on_progress)
+        self.on_progress(self.tracker.now())
+
+    def _own(self, tag: str, units: Iterable[str]) -> tuple[str, ...]:
+        """Those of a cell's units that no other split or seed shares, and its result."""
+        names = tuple(units)
+        return (*(name for name in names[:-1] if name.startswith(tag + ".")), names[-1])
+
+    def carry_out(self) -> Results:
+        """All units."""
+        self._all(self.plan.preparing())
+        self._look_at_heads()
+        weights = self._weights()
+        self._all(self.plan.cells(weights))
+        return Results(self.run, self.plan, weights)
+
+    def _all(self, units: Sequence[Unit]) -> None:
+        if self.tracker is None:
+            raise ValueError("estimate comes first")
+        run_all(units, self.run, executor=self.executor, on_event=self.tracker.event)
+
+    def _weights(self) -> Weights:
+        if not any(method in DISTILLED for method in self.plan.study.methods):
+            return {}
+        names = list(dict.fromkeys(group.of_split for group in self.plan.study.groups))
+        return {name: self.run.record(f"{name}.weights")["weights"] for name in names}
+
+    def _look_at_heads(self) -> None:
+        for plan in self.plan.study.tasks:
+            name = f"{plan.tag}.{CHECKPOINT}"
+            head = self.run.record(name)["head"] if self.run.done(name) else {"status": "trained"}
+            if head["status"] == "missing" or (head["status"] == "untrained" and plan.pool >= ENOUGH_TEXTS):
+                self.on_notice(f"task {plan.task.name}: the checkpoint's masked-LM head is {head['status']}: {head['detail']}; see --adapt")

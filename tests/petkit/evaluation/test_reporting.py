@@ -1,0 +1,55 @@
+"""What the report warns of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from petkit.evaluation.grid import Split, TaskPlan
+from petkit.evaluation.reporting import warnings
+from petkit.pvp import Task
+
+TASK = Task(name="t", fields=("text",), patterns="{mask}: {text}", verbalizer={"no": "No", "yes": "Yes"})
+CLEAN: dict[str, Any] = {
+    "train": {"rows": 400, "class_counts": [200, 200]},
+    "pool": {"rows": 400, "class_counts": None},
+    "test": {"rows": 400, "class_counts": [200, 200]},
+    "duplicates": {"train": 0, "pool": 0, "test": 0},
+    "removed_from_pool": 0,
+    "removed_from_train": 0,
+    "overlap": 0,
+}
+
+
+def told(splits: tuple[Split, ...] = (), **changes: Any) -> list[str]:
+    plan = TaskPlan(TASK, 0, splits or (Split(4, 0, "draw 0", "a", 8, (4, 4)),))
+    return list(warnings(plan, {**CLEAN, **changes}))
+
+
+def test_clean_rows_need_no_warning() -> None:
+    assert told() == []
+
+
+def test_leaks_and_duplicates_are_told() -> None:
+    found = told(duplicates={"train": 3, "pool": 0, "test": 1}, removed_from_pool=2, removed_from_train=5, overlap=1)
+    assert found == [
+        "t: 3 rows of the training file repeat another one.",
+        "t: 1 test rows repeat another one.",
+        "t: 2 unlabelled rows equal a test row and were left out of the pool.",
+        "t: 5 labelled rows equal a test row and were not drawn from.",
+        "t: 1 labelled rows of the splits equal a test row (--allow-overlap): scores are too good.",
+    ]
+
+
+def test_skew_and_few_rows_are_told() -> None:
+    found = told(train={"rows": 40, "class_counts": [31, 9]}, test={"rows": 60, "class_counts": [52, 8]})
+    assert found == [
+        "t: labels are skewed in train: 31 rows of 'no', 9 of 'yes'; see macro-F1.",
+        "t: labels are skewed in test: 52 rows of 'no', 8 of 'yes'; see macro-F1.",
+        "t: the test has 60 rows only; small differences cannot be told.",
+        "t: 'yes' has 8 test rows; its precision, recall and F1 say little.",
+    ]
+
+
+def test_splits_that_lack_a_label_or_are_the_same_are_told() -> None:
+    splits = (Split(4, 0, "draw 0", "a", 8, (8, 0)), Split(4, 1, "draw 1", "a", 8, (8, 0)), Split(4, 2, "draw 2", "b", 8, (4, 4)))
+    assert told(splits) == ["t: in 2 of 3 splits some label has no row.", "t: 1 splits hold the same rows as another one."]

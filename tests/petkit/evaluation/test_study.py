@@ -1,0 +1,311 @@
+"""Studies as a whole: what is in the folder, what the report says, and that interruptions and processes change nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from petkit.errors import DataError, RunError, SettingsError
+from petkit.evaluation import reporting
+from petkit.evaluation.progress import Progress
+from petkit.evaluation.study import StudyResult, evaluate
+from petkit.executors import Event, Spawned
+from petkit.pipeline import train_run
+from petkit.pvp import Task
+from petkit.report.study import write_study_report
+from petkit.rowfiles import load_rows, load_scores
+from petkit.runs import read_status
+from tests.builders import sentences
+from tests.petkit.evaluation import tiny_study as program
+from tests.petkit.evaluation.tiny_study import METHODS, SETTINGS, TASK, tiny_data, tiny_study, without_measured, write
+from tests.tiny_train import tiny_model
+
+ROOT = Path(program.__file__).resolve().parents[3]
+WORDS = {"negative": "bad", "positive": "good"}
+QUICK = {"methods": ("supervised", "tfidf", "majority"), "shots": (2,), "calibration_folds": 0}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hurry() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        patch.setattr(reporting, "write_study_report", lambda report, out: [])  # drawing takes seconds; `done` draws
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """Every method on two splits, adapted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reporting, "write_study_report", write_study_report)
+        return tiny_study(tmp_path_factory.mktemp("study") / "out", data, model, shots=(4,), settings={"adapt_steps": 1})
+
+
+def cell(result: StudyResult, method: str, **wanted: Any) -> dict[str, Any]:
+    found = [c for c in result.report["cells"] if c["method"] == method and all(c[name] == value for name, value in wanted.items())]
+    return dict(found[0])
+
+
+def test_the_report_is_what_its_schema_says(done: StudyResult) -> None:
+    schema = json.loads((resources("petkit") / "report" / "schema" / "study.schema.json").read_text("utf-8"))
+    jsonschema.validate(json.loads((done.path / "report.json").read_bytes()), schema)
+    assert len(done.report["cells"]) == 2 * len(METHODS) == len(done.report["measured"]["cells"])
+    assert [c["method"] for c in done.report["cells"][: len(METHODS)]] == list(METHODS)
+    assert {path.name for path in done.path.glob("report.*")} == {"report.json", "report.html", "report.md", "report.tex"}
+
+
+def test_every_prediction_is_kept_and_gives_the_accuracy(done: StudyResult) -> None:
+    for entry in done.report["cells"]:
+        table = pq.read_table(done.path / entry["predictions"]).to_pydict()
+        assert table["id"] == [f"test:{n}" for n in range(1, 17)]
+        assert entry["test"]["accuracy"] == np.mean([p == t for p, t in zip(table["predicted"], table["truth"], strict=True)])
+        total = np.array(table["p:negative"]) + np.array(table["p:positive"])
+        np.testing.assert_allclose(total, 1, atol=1e-9)
+    cells = pq.read_table(done.path / "cells.parquet").to_pydict()
+    assert cells["accuracy"] == [c["test"]["accuracy"] for c in done.report["cells"]]
+
+
+def test_methods_share_what_they_can(done: StudyResult) -> None:
+    names = [unit.name for unit in read_status(done.path).units]
+    assert sum("g0-p0" in name for name in names) == 2  # one per split: pet, ipet and single alike
+    assert sum(name.endswith(".adapt") for name in names) == sum(name.endswith(".zero-shot") for name in names) == 1
+    counts = {method: cell(done, method)["counts"] for method in METHODS}
+    assert counts["ipet"]["trained_steps"] == 2 + 2 + 1
+    assert counts["pet"]["trained_steps"] == 2 + 1
+    assert counts["single"]["trained_steps"] == 2
+    assert counts["ipet"]["trained_tokens"] > counts["pet"]["trained_tokens"] > counts["single"]["trained_tokens"] > 0
+    assert counts["majority"] == {"trained_steps": 0, "trained_tokens": 0, "forward_tokens": 0}
+
+
+def test_test_text_stays_out_of_pool_and_draws(done: StudyResult) -> None:
+    facts = done.report["tasks"][0]["data"]
+    assert (facts["removed_from_pool"], facts["removed_from_train"], facts["overlap"]) == (1, 1, 0)
+    stages = done.path / "stages"
+    shared = next(path for path in stages.glob("*.rows") if path.name.count(".") == 1)
+    test = set(load_rows(shared / "test.parquet").fields["text"])
+    assert not test & set(load_rows(shared / "pool.parquet").fields["text"])
+    assert load_rows(shared / "pool.parquet").labels == ()
+    for path in stages.glob("*.k*.rows/train.parquet"):
+        assert not test & set(load_rows(path).fields["text"])
+
+
+def test_no_unit_reads_the_truth_of_the_pool(done: StudyResult) -> None:
+    specs = [json.loads((path / "record.json").read_bytes())["spec"] for path in (done.path / "stages").iterdir()]
+    needed = {name for spec in specs for name in spec.get("inner", {}).get("names", {}).values()}
+    assert needed
+    assert not [name for name in needed if name.endswith(".truth")]
+
+
+def test_temperatures_come_from_pool_or_cross_validation(done: StudyResult) -> None:
+    sources = {method: cell(done, method, shots=4)["test"]["temperature_from"] for method in METHODS}
+    assert sources == {
+        **dict.fromkeys(("pet", "ipet", "single"), "pool"),
+        **dict.fromkeys(("supervised", "linear-probe", "tfidf"), "cross-validation"),
+        **dict.fromkeys(("zero-shot", "label-embedding", "majority"), None),
+    }
+
+
+def test_generations_and_members_are_told(done: StudyResult) -> None:
+    entry = cell(done, "ipet", shots=4)
+    assert [g["generation"] for g in entry["generations"]] == [0, 1]
+    assert entry["generations"][0]["set_accuracy"] is None
+    assert 0 <= entry["generations"][1]["set_accuracy"] <= 1
+    assert all(0 <= g["pool_accuracy"] <= 1 for g in entry["generations"])
+    assert [(m["generation"], m["pattern_index"]) for m in entry["members"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [m["after"] for m in cell(done, "zero-shot")["members"]] == [None, None]
+    assert done.report["errors"]
+    assert set(done.report["errors"][0]["votes"]) == {"{mask}: {text}", "{text} ( {mask} )"}
+
+
+@pytest.mark.slow
+def test_a_cell_is_the_training_run_on_the_same_rows(done: StudyResult, model: Path, data: Path, tmp_path: Path) -> None:
+    study = tiny_study(tmp_path / "study", data, model, methods=("pet", "ipet", "supervised", "tfidf"), shots=(4,), splits=1)
+    stages = tmp_path / "study" / "stages"
+    shared = next(path for path in stages.glob("*.rows") if path.name.count(".") == 1)
+    rows = {"train": load_rows(next(stages.glob("*.k4.n0.rows")) / "train.parquet"), "unlabeled": load_rows(shared / "pool.parquet")}
+    for method, unit in (("pet", "classifier"), ("ipet", "classifier"), ("supervised", "baseline-supervised"), ("tfidf", "baseline-tfidf")):
+        settings = {**SETTINGS, "threads": 1, "method": method, "baselines": False}
+        run = train_run(
+            TASK, out=tmp_path / method, test=load_rows(shared / "test.parquet"), model=str(model), device="cpu", preset_name="small",
+            changes=settings, **rows,
+        )  # fmt: skip
+        theirs = load_scores(run.path / "stages" / unit / "test.parquet")
+        ours = load_scores(next(stages.glob(f"*.k4.n0.s42.{method}")) / "test.parquet")
+        np.testing.assert_array_equal(ours, theirs)
+    assert study.report["study"]["seeds"] == [42]
+
+
+@pytest.mark.slow
+def test_seeds_change_what_draws_and_splits_do_not(model: Path, data: Path, tmp_path: Path) -> None:
+    study = tiny_study(tmp_path / "out", data, model, seeds=2, methods=("single", "tfidf", "majority"), shots=(2,), splits=2)
+    assert study.report["study"]["seeds"] == [42, 43]
+    assert len(study.report["cells"]) == 2 * 2 * 3
+    assert len(list((tmp_path / "out" / "stages").glob("*.k2.n*.rows"))) == 2
+    one, other = (pq.read_table(study.path / cell(study, "single", split=0, seed=s)["predictions"]) for s in (42, 43))
+    assert one["truth"] == other["truth"]
+    assert one["p:positive"] != other["p:positive"]
+    assert cell(study, "majority", split=0, seed=42)["test"] == cell(study, "majority", split=0, seed=43)["test"]
+
+
+def test_given_splits_are_used_as_they_are(model: Path, data: Path, tmp_path: Path) -> None:
+    study = tiny_study(tmp_path / "out", data, model, splits="given", **{**QUICK, "shots": (16,)})
+    splits = study.report["tasks"][0]["splits"]
+    assert [(s["name"], s["shots"], s["class_counts"]) for s in splits] == [("few/13", 4, [4, 4]), ("few/100", 4, [4, 4])]
+    kept = load_rows(next((tmp_path / "out" / "stages").glob("*.k4.n0.rows")) / "train.parquet")
+    assert kept.fields["text"] == sentences()[60:68]
+    assert study.report["study"]["draw"] == "given"
+    assert study.report["study"]["shots"] == [4]
+
+
+@pytest.mark.slow
+def test_what_a_development_set_would_have_gained(model: Path, data: Path, tmp_path: Path) -> None:
+    options = {"methods": ("pet", "supervised"), "shots": (2,), "seeds": 2, "calibration_folds": 0}
+    plain = tiny_study(tmp_path / "plain", data, model, **options)
+    measured = tiny_study(tmp_path / "gain", data, model, **options, measure_development_gain=True)
+    assert plain.report["gain_from_development"] is None
+    choices = {(c["method"], c["what"]): c for c in measured.report["gain_from_development"]["choices"]}
+    assert set(choices) == {("pet", "seed"), ("pet", "pattern"), ("supervised", "seed")}
+    for entry in choices.values():
+        assert entry["gain"] == pytest.approx(entry["chosen"] - entry["mean"])
+        assert entry["best"] >= max(entry["mean"], entry["chosen"])
+    assert [c["test"] for c in measured.report["cells"]] == [c["test"] for c in plain.report["cells"]]  # nothing is chosen by it
+
+
+def test_draws_by_chance_keep_the_imbalance(model: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write(data / "train.jsonl", sentences()[:80], every=8)
+    write(data / "test.jsonl", sentences()[80:100])
+    study = tiny_study(tmp_path / "out", data, model, draw="by-chance", methods=("tfidf", "majority"), shots=(8,), splits=4)
+    counts = np.array([s["class_counts"] for s in study.report["tasks"][0]["splits"]])
+    assert (counts.sum(1) == 16).all()
+    assert (counts[:, 0] > counts[:, 1]).all()
+    assert study.report["study"]["draw"] == "random"
+    assert any("skewed in train: 70 rows of 'negative', 10 of 'positive'" in line for line in study.report["warnings"])
+
+
+def test_progress_counts_cells_and_begins_with_a_guess(model: Path, data: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    tiny_study(tmp_path / "out", data, model, **QUICK, on_progress=told.append)
+    assert (told[0].done, told[0].running, told[0].left, told[0].event) == (0, 0, 6, None)
+    assert (told[0].seconds_left or 0) > 0
+    assert (told[-1].done, told[-1].left) == (6, 0)
+    assert told[-1].seconds_left == 0
+    assert all(far.done + far.running + far.left == 6 for far in told)
+    assert max(far.running for far in told) >= 1
+    again: list[Progress] = []
+    tiny_study(tmp_path / "out", data, model, **QUICK, on_progress=again.append)
+    assert again[0].seconds_left is None
+    assert {far.event.kind for far in again if far.event} == {"skipped"}
+
+
+def test_interrupted_it_goes_on_to_the_same_report(model: Path, data: Path, tmp_path: Path) -> None:
+    def stop_at(count: int) -> Any:
+        seen = 0
+
+        def stop(far: Progress) -> None:
+            nonlocal seen
+            seen += far.event is not None and far.event.kind == "started"
+            if seen == count:
+                raise KeyboardInterrupt
+
+        return stop
+
+    whole = tiny_study(tmp_path / "whole", data, model, **QUICK)
+    for count in (2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            tiny_study(tmp_path / "out", data, model, **QUICK, on_progress=stop_at(count))
+    events: list[Event] = []
+    tiny_study(tmp_path / "out", data, model, **QUICK, on_progress=lambda far: events.append(far.event) if far.event else None)
+    assert "skipped" in {event.kind for event in events}
+    assert "started" in {event.kind for event in events}
+    assert without_measured(tmp_path / "out") == without_measured(whole.path)
+
+
+@pytest.mark.slow
+def test_processes_and_kills_change_nothing(model: Path, data: Path, tmp_path: Path) -> None:
+    tiny_study(tmp_path / "one", data, model)
+    with Spawned(2) as executor:
+        tiny_study(tmp_path / "two", data, model, executor=executor, workers=2)
+    assert without_measured(tmp_path / "two") == without_measured(tmp_path / "one")
+    command = [sys.executable, program.__file__, str(tmp_path / "killed"), str(data), str(model), "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])}
+    for units in (8, 30):
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        while len(list((tmp_path / "killed" / "stages").glob("[!.]*"))) < units and process.poll() is None:
+            time.sleep(0.05)
+        assert process.poll() is None, "it ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, env=environment, check=True)
+    assert without_measured(tmp_path / "killed") == without_measured(tmp_path / "one")
+    for path in sorted((tmp_path / "one" / "predictions").iterdir()):
+        assert path.read_bytes() == (tmp_path / "killed" / "predictions" / path.name).read_bytes()
+
+
+def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Path, data: Path) -> None:
+    with pytest.raises(RunError, match="shots"):
+        tiny_study(done.path, data, model, settings={"adapt_steps": 1}, shots=(2,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"methods": ("pet", "magic")}, SettingsError, "'magic' unknown; legal are pet"),
+        ({"shots": (0, 4)}, SettingsError, "at least 1 each"),
+        ({"shots": (400,)}, DataError, "'negative' has 19 of 400 rows"),
+        ({"draw": "odd"}, SettingsError, "per-class, by-chance"),
+        ({"splits": "some"}, SettingsError, "given:FOLDER"),
+        ({"splits": "given:none"}, DataError, "folders with splits there: few"),
+        ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
+        ({"pool_from_test": 16}, DataError, "some must remain"),
+        ({"data": "nowhere"}, DataError, "no train file"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(
+    changes: dict[str, Any], kind: type[Exception], words: str, model: Path, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=words):
+        tiny_study(tmp_path / "out", **{"data": data, "model": model, **changes})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pool_out_of_the_test_leaves_it(model: Path, data: Path, tmp_path: Path) -> None:
+    study = tiny_study(
+        tmp_path / "out", data, model, pool_from_test=6, methods=("single",), shots=(2,), splits=1, settings={"patterns": "0"}
+    )
+    facts = study.report["tasks"][0]["data"]
+    assert (facts["pool"]["rows"], facts["test"]["rows"]) == (6, 10)
+    assert sum(facts["pool"]["class_counts"]) == 6
+    assert cell(study, "single")["generations"][0]["pool_accuracy"] is not None
+
+
+def test_two_tasks_lie_in_folders_called_like_them(model: Path, tmp_path: Path) -> None:
+    tasks = [Task(name=name, fields=("text",), patterns="{mask}: {text}", verbalizer=WORDS) for name in ("one", "two")]
+    for task in tasks:
+        tiny_data(tmp_path / "data" / task.name)
+    study = evaluate(
+        tasks, data=tmp_path / "data", out=tmp_path / "out", model=str(model), methods=("tfidf",), shots=(2,), splits=2, device="cpu"
+    )
+    assert [c["task"] for c in study.report["cells"]] == ["one", "one", "two", "two"]
