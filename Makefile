@@ -3,7 +3,7 @@
 #   make check    style, types, documents, and the built wheel in an environment of its own
 #   make test     the tests; SLOW=1 adds the slow ones, ARGS="tests/petkit -k loss" passes words on to pytest
 #   make bench    measurements, with the naive way beside ours
-#   make docs     runs the examples in the documents and docstrings
+#   make docs     runs the examples in the documents and docstrings, then builds the pages in build/docs
 #   make clean    removes what the others made, .venv too
 
 SHELL := /bin/bash
@@ -15,6 +15,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DOCS_STAMP := .venv/.installed-docs
 MARK := $(if $(SLOW),,-m "not slow")
 SITE = $(CURDIR)/$(shell cd $(CURDIR) && echo .venv/lib/python*/site-packages)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -35,8 +36,9 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-docs: $(STAMP)
-	$(BIN)/python -m pytest -q tests/test_doctests.py
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m pytest -q tests/test_doctests.py tests/test_docs.py
+	$(BIN)/python docs/site/build.py
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
@@ -59,6 +61,11 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "setuptools>=77"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+# What only the pages need; the other verbs do not wait for it.
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[docs]"
 	@touch $@
 
 clean:

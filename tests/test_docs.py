@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -201,3 +204,80 @@ def test_ready_made_tasks_in_the_list_are_those_that_exist() -> None:
 
     section = (ROOT / "docs" / "tasks.md").read_text("utf-8").partition("## Ready-made tasks")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == set(ready_made())
+
+
+def _of_site(name: str) -> ModuleType:
+    """A module of docs/site, which is no package."""
+    place = importlib.util.spec_from_file_location(f"docs_site_{name}", ROOT / "docs" / "site" / f"{name}.py")
+    assert place is not None
+    assert place.loader is not None
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    return module
+
+
+def test_the_index_links_every_page() -> None:
+    site = _of_site("pages")
+    names = set(site.pages(ROOT).values())
+    assert {"tutorial.md", "faq.md", "readme.md"} <= names
+    assert names - {"index.md"} - set(site.linked_from_index(ROOT)) <= {"builtin-model.md"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_addresses_have_the_form_of_one(path: Path) -> None:
+    site = _of_site("pages")
+    assert [link for link in LINK.findall(prose(path.read_text("utf-8"))) if "://" in link and not site.well_formed(link)] == []
+
+
+def test_links_are_changed_for_the_site_and_wrong_ones_told(tmp_path: Path) -> None:
+    for folder in ("docs", "petkit/builtin/model", "site"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name in ("CHANGELOG.md", "LOG.md", "petkit/builtin/model/README.md"):
+        (tmp_path / name).write_text("# X\n", "utf-8")
+    (tmp_path / "README.md").write_text("---\nlicense: x\n---\n[maths](docs/maths.md#a)\n", "utf-8")
+    (tmp_path / "docs" / "maths.md").write_text("[card](../petkit/builtin/model/README.md) [shape](shape.json) [me](#a)\n", "utf-8")
+    (tmp_path / "docs" / "shape.json").write_text("{}", "utf-8")
+    index = "[home](../README.md) `[a](b.md)`\n```\n[c](d.md)\n```\n[e](gone.md) [f](https://x.org/y) [h](https://x)\n"
+    (tmp_path / "docs" / "index.md").write_text(index, "utf-8")
+    site = _of_site("pages")
+    problems = site.lay_out(tmp_path, tmp_path / "site")
+    assert [problem.split(" is no")[0] for problem in problems] == ["docs/index.md: gone.md", "docs/index.md: https://x"]
+    written = {file.name: file.read_text("utf-8") for file in (tmp_path / "site").glob("*.md")}
+    assert written["readme.md"] == "[maths](maths.md#a)\n"
+    assert written["maths.md"] == "[card](builtin-model.md) [shape](files/docs/shape.json) [me](#a)\n"
+    assert written["index.md"] == index.replace("../README.md", "readme.md")
+    assert (tmp_path / "site" / "files" / "docs" / "shape.json").read_text("utf-8") == "{}"
+
+
+def test_the_command_page_has_every_option_of_every_command() -> None:
+    page = _of_site("reference").command_page()
+    for name, command in _group().commands.items():
+        part = page.partition(f"## petkit {name}\n")[2].partition("\n## ")[0]
+        wanted = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts) if option[:2] == "--"}
+        assert {option for option in wanted if not re.search(rf"`[^`\n]*{option}\b", part)} == set(), name
+
+
+def test_the_python_pages_have_every_public_name() -> None:
+    pytest.importorskip("sphinx", reason="the extra docs is not installed")
+    site = _of_site("reference")
+    pages = "".join(site.module_page(module) for module in site.MODULES)
+    named = set(re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", pages, re.MULTILINE))
+    wanted = {f"{module}.{name}" for module in site.MODULES for name in importlib.import_module(module).__all__}
+    assert {name for name in wanted - named if name.replace("petkit.", "petkit.errors.") not in named} == set()
+
+
+def test_docstrings_become_what_they_look_like() -> None:
+    site = _of_site("conf")
+    assert site.pictures_as_they_stand(["A tree:", "", "    a", "    b", "", "End."]) == [
+        "A tree:",
+        "",
+        "::",
+        "",
+        "    a",
+        "    b",
+        "",
+        "End.",
+    ]
+    arguments = ["Args:", "    n: rows. shots: per label, e.g. 4.", "    m: more."]
+    assert site.pictures_as_they_stand(arguments) == arguments
+    assert site.one_argument_a_line(arguments) == ["Args:", "    n: rows.", "    shots: per label, e.g. 4.", "    m: more."]

@@ -164,7 +164,8 @@ def test_the_tested_set_keeps_within_the_bounds_of_the_extras() -> None:
 
 def test_the_tested_set_pins_releases_that_any_machine_can_take() -> None:
     assert _pins()["torch"] == "2.13.0"
-    assert [name for name, version in _pins().items() if not re.fullmatch(r"[0-9.]+(post[0-9]+)?", version)] == []
+    odd = [name for name, version in _pins().items() if not re.fullmatch(r"[0-9.]+(post[0-9]+)?", version)]
+    assert odd == ["sphinx-basic-ng"]  # a dependency of the pages' theme, released as 1.0.0b2 since 2023 and nothing after
 
 
 def test_every_imported_package_is_a_dependency() -> None:
