@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from petkit import metrics
+from petkit.metrics import score
 from petkit.plan import CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, untrained
 from petkit.rowfiles import load_rows, load_scores
 from petkit.rows import UNLABELED, Rows
@@ -45,16 +45,15 @@ def stored_tests(run: RunFolder, planner: Planner, generations: int) -> dict[str
 
 def unit_test(run: RunFolder, planner: Planner, unit: str, rows: Rows | None) -> dict[str, Any] | None:
     """All metrics of a unit's stored scores. A classifier's logits were divided by its temperature: they are multiplied by it again."""
-    path, score = run.root / "stages" / unit / "test.parquet", getattr(metrics, "score", None)
+    path = run.root / "stages" / unit / "test.parquet"
     truth = np.asarray(rows.labels if rows else (), dtype=np.int64)
     known = truth != UNLABELED
-    if score is None or not path.is_file() or not known.any():
+    if not path.is_file() or not known.any():
         return None
     temperature = run.record(unit).get("temperature")
     probabilities = _probabilities(load_scores(path)[known] * (temperature or 1.0))
     source = "pool" if temperature else None
-    found: dict[str, Any] = score(probabilities, truth[known], planner.task.labels, temperature=temperature, temperature_from=source)
-    return found
+    return score(probabilities, truth[known], planner.task.labels, temperature=temperature, temperature_from=source)
 
 
 def _probabilities(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
