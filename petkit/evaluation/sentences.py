@@ -1,0 +1,145 @@
+"""What comparisons and a study's size say, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from petkit.metrics import LOWER_IS_BETTER
+from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
+
+__all__ = ["ROWS_LABEL", "comparison_sentence", "power_sentence"]
+
+ROWS_LABEL = "for these splits only"
+
+Entry = Mapping[str, Any]
+
+
+def comparison_sentence(found: Entry, *, level: float, tasks: int, tests: int) -> str:
+    """One comparison, from a's point of view.
+
+    Args:
+        found: the comparison as report.json has it, with its verdict.
+        tasks: over how many tasks it is a mean (where ``task`` is None). tests: how many comparisons were corrected together.
+    """
+    where = found["task"] if found["task"] is not None else f"Mean of {tasks} tasks"
+    return f"{where}, {shots_name(found['shots'])}: {_said(found, level, tests)}."
+
+
+def _said(found: Entry, level: float, tests: int) -> str:
+    a, b, metric = method_name(found["a"]), method_name(found["b"]), found["metric"]
+    if found["verdict"] == "too few splits":
+        return _on_one_split(found, a, b)
+    gain, ends = _oriented(found)
+    times = found["wins"] if gain > 0 else found["splits"] - found["wins"] - found["ties"]
+    side = gain if gain > 0 else -gain
+    if found["verdict"] != "no difference":
+        between = _interval(metric, _turned(ends, gain), level)
+        return f"{a} is {found['verdict']}{' of' if gain > 0 else ''} {b} by {_amount(metric, side)}{between}, on {_of(times, found)}"
+    if ends is None or not ends[0] <= 0 <= ends[1]:
+        alone = f"{_interval(metric, _turned(ends, gain), level)}{' taken alone' if ends else ''}"
+        times_text = f"{'better' if gain > 0 else 'worse'} on {_of(times, found)}"
+        return f"{a} is {_amount(metric, side)} {_above(metric, gain)} {b}{alone}, {times_text}; {_doubt(found, tests)}"
+    if found["ties"] == found["splits"]:
+        return f"{a} and {b} come out the same on each of {_many(found['splits'])}"
+    between = f"{_signed(metric, gain)}{_interval(metric, ends, level)}, {a} ahead on {_of(found['wins'], found)}"
+    return f"no difference between {a} and {b} that {_many(found['splits'])} can tell: {between}"
+
+
+def _doubt(found: Entry, tests: int) -> str:
+    if found["t_p"] is None:
+        return "always by as much, which allows no t test, and the sign-flip test is not sure"
+    return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
+
+
+def _on_one_split(found: Entry, a: str, b: str) -> str:
+    difference, metric = found["difference"], found["metric"]
+    if difference is None:
+        return f"{a} and {b} cannot be compared: {METRIC_NAMES[metric]} is not known for both"
+    gain = -difference if metric in LOWER_IS_BETTER else difference
+    known = f"is {_amount(metric, abs(gain))} {_above(metric, gain)} {b}" if gain else f"and {b} come out the same"
+    return f"{a} {known} on the only split; that tells nothing of other labelled rows"
+
+
+def _above(metric: str, gain: float) -> str:
+    return "above" if (gain > 0) != (metric in LOWER_IS_BETTER) else "below"
+
+
+def _oriented(found: Entry) -> tuple[float, tuple[float, float] | None]:
+    """Difference and ends of its interval, positive where a is better."""
+    difference, ends = found["difference"], found["interval"]
+    if found["metric"] in LOWER_IS_BETTER:
+        return -difference, None if ends is None else (-ends[1], -ends[0])
+    return difference, None if ends is None else (ends[0], ends[1])
+
+
+def _turned(ends: tuple[float, float] | None, gain: float) -> tuple[float, float] | None:
+    """The interval of the difference's size, as "ahead" and "behind" say the sign."""
+    return ends if ends is None or gain > 0 else (-ends[1], -ends[0])
+
+
+def _signed(metric: str, gain: float) -> str:
+    """A gain with its sign: what rounds to nothing has none."""
+    text = _amount(metric, abs(gain))
+    return text if float(number(metric, abs(gain))) == 0 else f"{'+' if gain > 0 else '-'}{text}"
+
+
+def _amount(metric: str, size: float) -> str:
+    """12.3 points, or 0.123 in the metric's own unit; accuracy is not named.
+
+    >>> _amount("accuracy", 0.123), _amount("macro_f1", 0.5), _amount("mcc", 0.123)
+    ('12.3 points', '50.0 points of macro-F1', '0.123 (Matthews correlation)')
+    """
+    if metric not in SHARES:
+        return f"{number(metric, size)} ({METRIC_NAMES[metric]})"
+    return f"{number(metric, size)} points" + ("" if metric == "accuracy" else f" of {METRIC_NAMES[metric]}")
+
+
+def _interval(metric: str, ends: tuple[float, float] | None, level: float) -> str:
+    """With the comma before it; nothing if there is none.
+
+    >>> _interval("accuracy", (0.098, 0.149), 0.95)
+    ', 95 % interval 9.8 to 14.9'
+    """
+    return "" if ends is None else f", {100 * level:g} % interval {_end(metric, ends[0])} to {_end(metric, ends[1])}"
+
+
+def _end(metric: str, value: float) -> str:
+    return number(metric, value if float(number(metric, value)) else 0.0)
+
+
+def _many(splits: int) -> str:
+    return f"{splits} split{'' if splits == 1 else 's'}"
+
+
+def _of(times: int, found: Entry) -> str:
+    return f"{times} of {_many(found['splits'])}"
+
+
+def power_sentence(
+    splits: int, smallest: float | None, sizes: Sequence[float], *, metric: str, level: float, tests: int, detect: float = 0.8
+) -> str:
+    """What a study of this size can tell at all.
+
+    Args:
+        splits: the fewest of any comparison. smallest: the p that its sign-flip test cannot go below.
+        sizes: the detectable differences of the comparisons. tests: how many were corrected together.
+    """
+    if splits < 2 or smallest is None:
+        return f"With {_many(splits)} nothing can be said of other labelled rows: intervals and tests over test rows hold {ROWS_LABEL}."
+    sure = f", so that it alone is never sure at {100 * level:g} %" if smallest >= 1 - level else ""
+    flips = f"With {splits} splits the exact sign-flip test cannot go below p = {smallest:.3g}{sure}."
+    corrected = f", corrected for {tests} comparisons (Holm)" if tests > 1 else ""
+    rule = f"Verdicts rest on the paired t test over splits{corrected}, and speak of other labelled rows, not of other test rows."
+    return " ".join([flips, rule, *_reach(sizes, metric, tests, detect)])
+
+
+def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> list[str]:
+    if not sizes:
+        return []
+    least, most = number(metric, min(sizes)), number(metric, max(sizes))
+    between = f" (median; from {least} to {most})" if least != most else ""
+    alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
+    more = "; the correction asks for more" if tests > 1 else ""
+    return [f"{alone} finds a true difference of {_amount(metric, median(sizes))}{between} in {100 * detect:g} % of such studies{more}."]

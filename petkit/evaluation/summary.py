@@ -1,0 +1,291 @@
+"""What the cells of a study say together: ``summary``, ``comparisons`` and ``power`` of report.json.
+
+Pure: cells and rows in, JSON-ready values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from petkit.evaluation.sentences import ROWS_LABEL, comparison_sentence, power_sentence
+from petkit.evaluation.statistics import (
+    bootstrap_interval,
+    detectable,
+    holm,
+    paired_rows_p,
+    pooled_sd,
+    sd,
+    sign_flip_p,
+    smallest_sign_flip_p,
+    t_interval,
+    t_p,
+)
+from petkit.metrics import LOWER_IS_BETTER
+from petkit.objectives.streams import stream
+
+__all__ = ["METRICS", "conclude", "pairs"]
+
+METRICS: Final = ("accuracy", "macro_f1", "mcc", "log_loss", "brier", "ece", "ece_scaled")
+PRIMARY: Final = ("ipet", "pet", "single")
+"""The methods that studies are about, each compared with the next and with every baseline."""
+
+_RANGE: Final = {"mcc": (-1.0, 1.0), "log_loss": (0.0, np.inf), "brier": (0.0, 2.0)}
+_SAME: Final = 1e-12
+
+Correct = Mapping[tuple[Any, ...], npt.NDArray[np.bool_]]
+"""(task, shots, split, seed, method) -> which test rows are right."""
+
+Place = tuple[str, int | None, str]
+"""(task, shots, method)."""
+
+BySplit = dict[int, dict[int, Any]]
+"""Split -> seed -> something of that cell."""
+
+
+def conclude(
+    cells: Sequence[Mapping[str, Any]],
+    correct: Correct,
+    *,
+    methods: Sequence[str],
+    metric: str = "accuracy",
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """``summary``, ``comparisons`` and ``power`` as petkit/report/schema/study.schema.json has them.
+
+    A verdict needs the t test's p, after Holm's correction over all comparisons of the report, below 1 - ``level``: a report
+    without true differences has any ``ahead`` or ``behind`` with at most that chance. Where all splits differ by the same, which
+    allows no t test, the p of the sign-flip test takes its place.
+
+    Args:
+        cells: of report.json, in its order; ``test`` is read.
+        correct: by (task, shots, split, seed, method), which test rows are right: (N,) bool, a task's rows always in one order.
+        methods: in the study's order. metric: which is compared. seed: of the bootstrap over rows.
+    """
+    tests = _grouped(cells)
+    rows = _rows_by_place(correct)
+    compared = _compared(tests, rows, methods, metric=metric, level=level, seed=seed)
+    return {
+        "summary": list(_summary(tests, _row_intervals(rows, level, seed), level)),
+        "comparisons": compared,
+        "power": _power(compared, tests, metric=metric, level=level),
+    }
+
+
+def pairs(methods: Sequence[str]) -> list[tuple[str, str]]:
+    """Which methods are compared: iPET with PET, PET with one pattern, and each of them with every baseline.
+
+    Without any of them the first method is compared with the others.
+
+    >>> pairs(["pet", "ipet", "tfidf"])
+    [('ipet', 'pet'), ('pet', 'tfidf'), ('ipet', 'tfidf')]
+    >>> pairs(["tfidf", "majority"])
+    [('tfidf', 'majority')]
+    """
+    primary = [method for method in PRIMARY if method in methods] or list(methods[:1])
+    baselines = [method for method in methods if method not in primary]
+    own = list(pairwise(primary))
+    return own + [(a, b) for a in methods if a in primary for b in baselines]
+
+
+def _grouped(cells: Sequence[Mapping[str, Any]]) -> dict[Place, BySplit]:
+    found: dict[Place, BySplit] = {}
+    for cell in cells:
+        place = found.setdefault((cell["task"], cell["shots"], cell["method"]), {})
+        place.setdefault(cell["split"], {})[cell["seed"]] = cell["test"]
+    return found
+
+
+def _rows_by_place(correct: Correct) -> dict[Place, dict[int, npt.NDArray[np.float64]]]:
+    """Place -> split -> (N,): the share of seeds that get a row right."""
+    found: dict[Place, BySplit] = {}
+    for (task, shots, split, seed, method), right in correct.items():
+        found.setdefault((task, shots, method), {}).setdefault(split, {})[seed] = np.asarray(right, dtype=np.float64)
+    return {place: {split: np.mean(list(seeds.values()), axis=0) for split, seeds in splits.items()} for place, splits in found.items()}
+
+
+def _row_intervals(rows: Mapping[Place, Mapping[int, npt.NDArray[np.float64]]], level: float, seed: int) -> dict[Place, list[float]]:
+    """Bootstrap intervals of the mean accuracy over test rows, for these splits; all methods of a task share the rows that are drawn."""
+    found: dict[Place, list[float]] = {}
+    for task in dict.fromkeys(place[0] for place in rows):
+        places = [place for place in rows if place[0] == task]
+        values = np.stack([np.mean(list(rows[place].values()), axis=0) for place in places], axis=1)
+        if len(values):
+            ends = bootstrap_interval(values, level=level, rng=stream(seed, "bootstrap", task))
+            found |= {place: list(pair) for place, pair in zip(places, ends, strict=True)}
+    return found
+
+
+def split_values(splits: BySplit, metric: str) -> dict[int, float | None]:
+    """Split -> mean over seeds; None where a seed has no value."""
+    found: dict[int, float | None] = {}
+    for split, seeds in sorted(splits.items()):
+        values = [test.get(metric) for test in seeds.values()]
+        found[split] = None if any(value is None for value in values) else float(np.mean(values))
+    return found
+
+
+def _summary(tests: Mapping[Place, BySplit], over_rows: Mapping[Place, list[float]], level: float) -> Iterator[dict[str, Any]]:
+    for place, splits in tests.items():
+        for metric in METRICS:
+            values = list(split_values(splits, metric).values())
+            known = [] if None in values else [value for value in values if value is not None]
+            ends = t_interval(known, level=level)
+            by_seed = [[test[metric] for test in splits[split].values()] for split in sorted(splits)] if known else []
+            yield {
+                **dict(zip(("task", "shots", "method"), place, strict=True)),
+                "metric": metric,
+                "mean": float(np.mean(known)) if known else None,
+                "sd_splits": sd(known),
+                "sd_seeds": pooled_sd(by_seed),
+                "interval_splits": None if ends is None else [float(np.clip(end, *_RANGE.get(metric, (0.0, 1.0)))) for end in ends],
+                "interval_rows": over_rows.get(place) if metric == "accuracy" else None,
+                "splits": len(splits),
+                "seeds": max(len(seeds) for seeds in splits.values()),
+                "values": values,
+            }
+
+
+def _compared(
+    tests: Mapping[Place, BySplit],
+    rows: Mapping[Place, Mapping[int, npt.NDArray[np.float64]]],
+    methods: Sequence[str],
+    *,
+    metric: str,
+    level: float,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """All comparisons: those over all tasks first, then task by task; corrected together."""
+    one_by_one = [
+        _compare((task, shots), a, b, _differences(tests, task, shots, a, b, metric), metric=metric, level=level, seed=seed)
+        | {"rows_test": _rows_test(rows.get((task, shots, a), {}), rows.get((task, shots, b), {}))}
+        for task, shots in dict.fromkeys(place[:2] for place in tests)
+        for a, b in pairs(methods)
+        if (task, shots, a) in tests and (task, shots, b) in tests
+    ]
+    together = list(_over_tasks(tests, methods, metric=metric, level=level, seed=seed))
+    found = [comparison for comparison, _ in together] + one_by_one
+    decisive = _correct(found)
+    tasks = [number for _, number in together] + [1] * len(one_by_one)
+    family = sum(comparison["splits"] > 1 for comparison in found)
+    for comparison, number, p in zip(found, tasks, decisive, strict=True):
+        comparison["verdict"] = _verdict(comparison, p, level)
+        comparison["sentence"] = comparison_sentence(comparison, level=level, tasks=number, tests=family)
+    return found
+
+
+def _differences(tests: Mapping[Place, BySplit], task: str, shots: int | None, a: str, b: str, metric: str) -> dict[int, float]:
+    """Split -> a minus b, where both are known."""
+    left, right = split_values(tests[task, shots, a], metric), split_values(tests[task, shots, b], metric)
+    found = {}
+    for split in left:
+        x, y = left[split], right.get(split)
+        if x is not None and y is not None:
+            found[split] = 0.0 if abs(x - y) < _SAME else x - y
+    return found
+
+
+def _over_tasks(
+    tests: Mapping[Place, BySplit], methods: Sequence[str], *, metric: str, level: float, seed: int
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """For each number of shots and pair that several tasks share: the mean over these tasks, split by split, and how many they are.
+
+    The tasks are taken as they are: nothing is said of other tasks. Splits of different tasks are independent, so any may be paired.
+    """
+    for shots in dict.fromkeys(place[1] for place in tests):
+        for a, b in pairs(methods):
+            tasks = [place[0] for place in tests if place[1:] == (shots, a) and (place[0], shots, b) in tests]
+            each = [list(_differences(tests, task, shots, a, b, metric).values()) for task in tasks]
+            each = [values for values in each if values]
+            if len(each) > 1:
+                splits = min(map(len, each))
+                means = {n: float(np.mean([values[n] for values in each])) for n in range(splits)}
+                yield _compare((None, shots), a, b, means, metric=metric, level=level, seed=seed) | {"rows_test": None}, len(each)
+
+
+def _compare(
+    where: tuple[str | None, int | None], a: str, b: str, differences: Mapping[int, float], *, metric: str, level: float, seed: int
+) -> dict[str, Any]:
+    d = np.array(list(differences.values()), dtype=np.float64)
+    ends = t_interval(d, level=level) if sd(d) or not d.any() else None
+    better = -d if metric in LOWER_IS_BETTER else d
+    task, shots = where
+    names = ("flips", str(task), str(shots), a, b)
+    return {
+        "task": task,
+        "shots": shots,
+        "a": a,
+        "b": b,
+        "metric": metric,
+        "difference": float(d.mean()) if len(d) else None,
+        "interval": None if ends is None else list(ends),
+        "t_p": t_p(d),
+        "sign_flip_p": sign_flip_p(d, rng=stream(seed, *names)) if len(d) > 1 else None,
+        "wins": int((better > 0).sum()),
+        "ties": int((d == 0).sum()),
+        "splits": len(d),
+        "differences": d.tolist(),
+    }
+
+
+def _rows_test(a: Mapping[int, npt.NDArray[np.float64]], b: Mapping[int, npt.NDArray[np.float64]]) -> dict[str, Any] | None:
+    """Tests over test rows, split by split; None where rows are not known."""
+    shared = [split for split in sorted(a) if split in b and len(a[split]) == len(b[split])]
+    if not shared:
+        return None
+    return {"label": ROWS_LABEL, "mcnemar_p": [paired_rows_p(a[split], b[split]) for split in shared], "holm_p": None}
+
+
+def _correct(found: Sequence[dict[str, Any]]) -> list[float | None]:
+    """Add p values corrected over all comparisons; return those that decide: t test's, or sign-flip test's where there is no t.
+
+    Sign-flip tests, and tests over rows, are corrected among themselves.
+    """
+    decisive = holm([c["sign_flip_p"] if c["t_p"] is None else c["t_p"] for c in found])
+    flips = holm([c["sign_flip_p"] for c in found])
+    for comparison, p, flip in zip(found, decisive, flips, strict=True):
+        comparison["holm_t_p"] = None if comparison["t_p"] is None else p
+        comparison["holm_sign_flip_p"] = flip
+    by_rows = [comparison["rows_test"] for comparison in found if comparison["rows_test"] is not None]
+    corrected = iter(holm([p for test in by_rows for p in test["mcnemar_p"]]))
+    for test in by_rows:
+        test["holm_p"] = [next(corrected) for _ in test["mcnemar_p"]]
+    return decisive
+
+
+def _verdict(comparison: Mapping[str, Any], p: float | None, level: float) -> str:
+    """From the p that decides; None where there are too few splits."""
+    if p is None:
+        return "too few splits"
+    if p >= 1 - level:
+        return "no difference"
+    return "ahead" if (comparison["difference"] > 0) != (comparison["metric"] in LOWER_IS_BETTER) else "behind"
+
+
+def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit], *, metric: str, level: float) -> dict[str, Any]:
+    """What a study of this size can tell: differences that a comparison finds with 80 % probability, alone and as the first of all."""
+    family = sum(comparison["splits"] > 1 for comparison in compared)
+    splits = min((len(found) for found in tests.values()), default=0)
+    entries = []
+    for comparison in compared:
+        spread, n = sd(comparison["differences"]), comparison["splits"]
+        entries.append(
+            {
+                **{name: comparison[name] for name in ("task", "shots", "a", "b")},
+                "difference": detectable(spread, n, alpha=1 - level),
+                "difference_corrected": detectable(spread, n, alpha=(1 - level) / max(family, 1)),
+            }
+        )
+    smallest = smallest_sign_flip_p(splits)
+    sizes = [entry["difference"] for entry in entries if entry["difference"] is not None]
+    return {
+        "splits": splits,
+        "smallest_sign_flip_p": smallest,
+        "sentence": power_sentence(splits, smallest, sizes, metric=metric, level=level, tests=family),
+        "detectable": entries,
+    }

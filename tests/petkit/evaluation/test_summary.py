@@ -1,0 +1,291 @@
+"""What a made-up study is summed up to: values by hand, verdicts by simulation, sentences word for word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from scipy import stats
+
+from petkit.evaluation.statistics import holm
+from petkit.evaluation.summary import METRICS, conclude, pairs
+from tests.petkit.report.sample_study import sample_study
+
+Values = Mapping[str, Sequence[float | Sequence[float]]]
+ROWS = 40
+
+
+def cells_of(values: Values, *, task: str = "mood", shots: int | None = 16, metric: str = "accuracy") -> list[dict[str, Any]]:
+    """method -> one value for each split, or one list over seeds."""
+    return [
+        {"task": task, "shots": shots, "split": split, "seed": seed, "method": method, "test": {metric: value}}
+        for method, by_split in values.items()
+        for split, seeds in enumerate(by_split)
+        for seed, value in enumerate(seeds if isinstance(seeds, Sequence) else [seeds])
+    ]
+
+
+def concluded(values: Values, **options: Any) -> dict[str, Any]:
+    cells = cells_of(values, metric=options.get("metric", "accuracy"))
+    return conclude(cells, {}, methods=list(values), **options)
+
+
+def only(values: Values, **options: Any) -> dict[str, Any]:
+    (found,) = concluded(values, **options)["comparisons"]
+    return dict(found)
+
+
+AHEAD = {"pet": [0.8028, 0.8399, 0.8128, 0.8342, 0.8063], "supervised": [0.70, 0.69, 0.71, 0.70, 0.68]}
+"""By hand: mean of the differences 0.1232, sd 0.0205, half the interval 2.776 * 0.0205 / root of 5 = 0.0254."""
+
+UNSURE = {"pet": [0.80, 0.70, 0.78, 0.71, 0.79], "supervised": [0.75, 0.75, 0.70, 0.75, 0.74]}
+"""By hand: mean 0.018, sd 0.0589, half the interval 0.0731."""
+
+
+def test_the_sentence_of_a_clear_difference() -> None:
+    found = only(AHEAD)
+    assert found["sentence"] == (
+        "mood, 16 per label: PET is ahead of plain fine-tuning by 12.3 points, 95 % interval 9.8 to 14.9, on 5 of 5 splits."
+    )
+    assert (found["verdict"], found["wins"], found["ties"], found["splits"]) == ("ahead", 5, 0, 5)
+
+
+def test_numbers_of_a_comparison_are_scipys() -> None:
+    found, d = only(AHEAD), np.subtract(AHEAD["pet"], AHEAD["supervised"])
+    expected = stats.ttest_1samp(d, 0)
+    assert found["differences"] == pytest.approx(d.tolist())
+    assert found["difference"] == pytest.approx(d.mean())
+    assert found["interval"] == pytest.approx(list(expected.confidence_interval()))
+    assert found["t_p"] == found["holm_t_p"] == pytest.approx(expected.pvalue)
+    assert found["sign_flip_p"] == found["holm_sign_flip_p"] == 0.0625
+
+
+def test_behind_is_ahead_seen_from_the_other_side() -> None:
+    found = only({"pet": AHEAD["supervised"], "supervised": AHEAD["pet"]})
+    assert found["sentence"] == (
+        "mood, 16 per label: PET is behind plain fine-tuning by 12.3 points, 95 % interval 9.8 to 14.9, on 5 of 5 splits."
+    )
+    assert (found["verdict"], found["wins"]) == ("behind", 0)
+
+
+def test_the_sentence_of_no_difference() -> None:
+    found = only(UNSURE)
+    assert found["sentence"] == (
+        "mood, 16 per label: no difference between PET and plain fine-tuning that 5 splits can tell: +1.8 points, "
+        "95 % interval -5.5 to 9.1, PET ahead on 3 of 5 splits."
+    )
+    assert found["verdict"] == "no difference"
+
+
+def test_one_split_has_no_verdict() -> None:
+    found = only({"pet": [0.8], "tfidf": [0.7]})
+    assert found["sentence"] == (
+        "mood, 16 per label: PET is 10.0 points above TF-IDF + logistic regression on the only split; "
+        "that tells nothing of other labelled rows."
+    )
+    assert (found["verdict"], found["interval"], found["t_p"], found["sign_flip_p"]) == ("too few splits", None, None, None)
+
+
+def test_what_correction_takes_away_is_said() -> None:
+    """By hand: mean 0.055, sd 0.0342, t 3.22, p 0.049 alone, twice that as the first of two."""
+    values = {"pet": [0.80, 0.85, 0.76, 0.82], "supervised": [0.75, 0.76, 0.75, 0.75], "tfidf": [0.7, 0.9, 0.8, 0.8]}
+    found = concluded(values)["comparisons"][0]
+    assert 0.025 < found["t_p"] < 0.05 < found["holm_t_p"]
+    assert found["verdict"] == "no difference"
+    assert found["sentence"] == (
+        "mood, 16 per label: PET is 5.5 points above plain fine-tuning, 95 % interval 0.1 to 10.9 taken alone, better on 4 of 4 splits; "
+        "as one of 2 comparisons that may be chance."
+    )
+
+
+def test_lower_is_better_for_losses() -> None:
+    values = {"pet": [0.4, 0.41, 0.39, 0.4], "tfidf": [0.6, 0.62, 0.61, 0.6]}
+    found = only(values, metric="log_loss")
+    assert (found["verdict"], found["wins"]) == ("ahead", 4)
+    assert found["difference"] == pytest.approx(-0.2075)
+    assert "PET is ahead of TF-IDF + logistic regression by 0.207 (log loss), 95 % interval 0.192 to 0.223, on 4 of 4" in found["sentence"]
+
+
+@pytest.mark.parametrize(("splits", "verdict"), [(5, "no difference"), (6, "ahead")])
+def test_a_difference_without_spread_is_left_to_the_sign_flip_test(splits: int, verdict: str) -> None:
+    """Two methods that no labelled row changes differ by the same on all splits: a t test would call anything certain."""
+    found = only({"pet": [0.8] * splits, "majority": [0.7] * splits})
+    assert (found["t_p"], found["interval"], found["holm_t_p"], found["verdict"]) == (None, None, None, verdict)
+    assert "10.0 points" in found["sentence"]
+    assert "interval" not in found["sentence"]
+
+
+def test_methods_that_come_out_the_same() -> None:
+    found = only({"pet": [0.8, 0.7, 0.9], "tfidf": [0.8, 0.7, 0.9]})
+    assert (found["t_p"], found["sign_flip_p"], found["ties"], found["interval"]) == (1.0, 1.0, 3, [0.0, 0.0])
+    assert found["sentence"] == "mood, 16 per label: PET and TF-IDF + logistic regression come out the same on each of 3 splits."
+
+
+def test_a_metric_that_is_not_known_is_not_compared() -> None:
+    cells = cells_of({"pet": [0.4, 0.5], "tfidf": [0.6, 0.7]}, metric="log_loss")
+    cells[-1]["test"]["log_loss"] = cells[-2]["test"]["log_loss"] = None
+    found = conclude(cells, {}, methods=["pet", "tfidf"], metric="log_loss")
+    assert (found["comparisons"][0]["difference"], found["comparisons"][0]["verdict"]) == (None, "too few splits")
+    assert "cannot be compared: log loss is not known for both" in found["comparisons"][0]["sentence"]
+    row = next(row for row in found["summary"] if (row["method"], row["metric"]) == ("tfidf", "log_loss"))
+    assert (row["mean"], row["values"]) == (None, [None, None])
+
+
+@pytest.mark.parametrize(
+    ("methods", "expected"),
+    [
+        (["pet"], []),
+        (["supervised", "tfidf", "setfit"], [("supervised", "tfidf"), ("supervised", "setfit")]),
+        (["pet", "ipet", "single"], [("ipet", "pet"), ("pet", "single")]),
+        (["tfidf", "single", "ipet"], [("ipet", "single"), ("single", "tfidf"), ("ipet", "tfidf")]),
+    ],
+)
+def test_which_methods_are_compared(methods: list[str], expected: list[tuple[str, str]]) -> None:
+    assert pairs(methods) == expected
+
+
+def test_summary_by_hand() -> None:
+    """Splits 0.6, 0.7, 0.8 as means of two seeds that lie 0.02, 0.04 and 0 apart: variances 0.0002, 0.0008, 0."""
+    found = concluded({"pet": [[0.59, 0.61], [0.68, 0.72], [0.8, 0.8]]})["summary"]
+    assert [row["metric"] for row in found] == list(METRICS)
+    row = found[0]
+    assert row["values"] == pytest.approx([0.6, 0.7, 0.8])
+    assert (row["mean"], row["sd_splits"]) == (pytest.approx(0.7), pytest.approx(0.1))
+    assert row["sd_seeds"] == pytest.approx(np.sqrt(0.001 / 3))
+    assert row["interval_splits"] == pytest.approx([0.7 - 4.3027 * 0.1 / np.sqrt(3), 0.7 + 4.3027 * 0.1 / np.sqrt(3)], abs=1e-4)
+    assert (row["splits"], row["seeds"]) == (3, 2)
+
+
+def test_intervals_of_shares_stay_shares() -> None:
+    row = concluded({"pet": [0.9, 1.0]})["summary"][0]
+    assert row["interval_splits"][1] == 1.0
+
+
+def test_over_all_tasks_the_mean_of_each_split_is_tested() -> None:
+    other = {"pet": [0.5, 0.6, 0.6, 0.5, 0.5], "supervised": [0.5, 0.5, 0.5, 0.45, 0.5]}
+    cells = [*cells_of(AHEAD), *cells_of(other, task="news")]
+    found = conclude(cells, {}, methods=["pet", "supervised"])["comparisons"]
+    assert [one["task"] for one in found] == [None, "mood", "news"]
+    expected = (np.subtract(AHEAD["pet"], AHEAD["supervised"]) + np.subtract(other["pet"], other["supervised"])) / 2
+    assert found[0]["differences"] == pytest.approx(expected.tolist())
+    assert found[0]["sentence"].startswith("Mean of 2 tasks, 16 per label: PET is ahead of plain fine-tuning by 8.7 points")
+    assert [one["holm_t_p"] for one in found] == holm([one["t_p"] for one in found])
+    assert found[0]["rows_test"] is None
+
+
+def rows_of(cells: list[dict[str, Any]], rng: np.random.Generator) -> dict[Any, np.ndarray]:
+    """Rows of which the accuracy's share is right."""
+    return {
+        tuple(cell[name] for name in ("task", "shots", "split", "seed", "method")): rng.permutation(
+            np.arange(ROWS) < round(cell["test"]["accuracy"] * ROWS)
+        )
+        for cell in cells
+    }
+
+
+def test_tests_over_rows_are_mcnemars_and_labelled() -> None:
+    cells = cells_of({"pet": [0.9, 0.8], "supervised": [0.5, 0.8]})
+    correct = rows_of(cells, np.random.default_rng(0))
+    found = conclude(cells, correct, methods=["pet", "supervised"])["comparisons"][0]["rows_test"]
+    a, b = (correct["mood", 16, 0, 0, method] for method in ("pet", "supervised"))
+    expected = stats.binomtest(int((a & ~b).sum()), int((a ^ b).sum())).pvalue
+    assert found["label"] == "for these splits only"
+    assert found["mcnemar_p"][0] == pytest.approx(expected)
+    assert found["holm_p"] == holm(found["mcnemar_p"])
+
+
+def test_the_interval_over_rows_is_of_the_seed_and_holds_the_mean() -> None:
+    cells = cells_of({"pet": [0.9, 0.8], "supervised": [0.5, 0.8]})
+    correct = rows_of(cells, np.random.default_rng(0))
+    first, again, other = (conclude(cells, correct, methods=["pet"], seed=seed)["summary"] for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+    row = first[0]
+    assert row["interval_rows"][0] < row["mean"] < row["interval_rows"][1]
+    assert first[1]["interval_rows"] is None, "rows that are right tell of accuracy only"
+
+
+def test_what_a_study_of_five_splits_can_tell() -> None:
+    found = concluded(AHEAD)["power"]
+    assert (found["splits"], found["smallest_sign_flip_p"]) == (5, 0.0625)
+    assert found["sentence"] == (
+        "With 5 splits the exact sign-flip test cannot go below p = 0.0625, so that it alone is never sure at 95 %. Verdicts rest on the "
+        "paired t test over splits, and speak of other labelled rows, not of other test rows. The comparison finds a true difference of "
+        "3.4 points in 80 % of such studies."
+    )
+    spread = np.std(np.subtract(AHEAD["pet"], AHEAD["supervised"]), ddof=1)
+    (entry,) = found["detectable"]
+    assert entry["difference"] == pytest.approx(1.682 * spread, rel=1e-3)
+    assert entry["difference_corrected"] == entry["difference"]
+
+
+def test_what_a_study_of_one_split_can_tell() -> None:
+    found = concluded({"pet": [0.8], "tfidf": [0.7]})["power"]
+    assert found["sentence"].startswith("With 1 split nothing can be said of other labelled rows")
+    assert found["detectable"][0]["difference"] is None
+
+
+def test_an_empty_study_says_nothing() -> None:
+    found = conclude([], {}, methods=["pet"])
+    assert (found["summary"], found["comparisons"], found["power"]["splits"]) == ([], [], 0)
+
+
+@pytest.mark.parametrize("splits", [1, 2, 5])
+def test_the_result_fits_the_schema_and_is_json(splits: int) -> None:
+    study = sample_study(splits=splits, shots=(4,), tasks=("mood", "ag_news"), methods=("pet", "ipet", "tfidf"))
+    rows = rows_of(study["cells"], np.random.default_rng(0))
+    study |= conclude(study["cells"], rows, methods=study["study"]["methods"])
+    schema = json.loads((resources.files("petkit") / "report/schema/study.schema.json").read_text("utf-8"))
+    part = {
+        "type": "object",
+        "properties": {n: schema["properties"][n] for n in ("summary", "comparisons", "power")},
+        "$defs": schema["$defs"],
+    }
+    jsonschema.validate(json.loads(json.dumps({name: study[name] for name in part["properties"]}, allow_nan=False)), part)
+
+
+def study_without_difference(rng: np.random.Generator, *, tasks: int, methods: Sequence[str], splits: int = 5) -> list[dict[str, Any]]:
+    """Split variance of three points for each method by itself, two more that they share, and the chance of 200 test rows."""
+    found = []
+    for task in range(tasks):
+        level = 0.75 + rng.normal(0, 0.02, splits)
+        accuracy = {
+            method: [float(rng.binomial(200, float(np.clip(p, 0, 1))) / 200) for p in level + rng.normal(0, 0.03, splits)]
+            for method in methods
+        }
+        found += cells_of(accuracy, task=f"task {task}")
+    return found
+
+
+def quiet(seed: int, *, tasks: int, methods: Sequence[str]) -> bool:
+    """Whether a study without any difference says "no difference" throughout."""
+    cells = study_without_difference(np.random.default_rng(seed), tasks=tasks, methods=methods)
+    return {one["verdict"] for one in conclude(cells, {}, methods=methods)["comparisons"]} == {"no difference"}
+
+
+def test_a_study_with_split_variance_and_no_difference_says_so() -> None:
+    """182 of 200; tests over test rows would call far more than 5 % certain."""
+    assert sum(quiet(seed, tasks=1, methods=["pet", "supervised"]) for seed in range(200)) >= 182
+
+
+@pytest.mark.slow
+def test_no_comparison_of_a_large_report_is_called_certain_by_chance() -> None:
+    """All 28 comparisons of each of 200 reports (three tasks and their mean, pairs of iPET, PET and three baselines)."""
+    methods = ["pet", "ipet", "supervised", "tfidf", "linear-probe"]
+    assert sum(quiet(seed, tasks=3, methods=methods) for seed in range(200)) >= 182
+
+
+def test_a_true_difference_is_found() -> None:
+    """The other side of the coin: 12 points with differences that vary by 4.5."""
+    found = 0
+    for seed in range(50):
+        cells = study_without_difference(np.random.default_rng(seed), tasks=1, methods=["pet", "supervised"])
+        for cell in cells:
+            cell["test"]["accuracy"] += 0.12 if cell["method"] == "pet" else 0
+        found += conclude(cells, {}, methods=["pet", "supervised"])["comparisons"][0]["verdict"] == "ahead"
+    assert found >= 40
