@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,7 +121,11 @@ def evaluate(
             on_progress=reporter.progress,
             on_notice=reporter.notice,
         )
-    worse = regressions(result.report, earlier) if earlier is not None else None
+    worse = None
+    if earlier is not None:
+        from petkit.report.compare import regressions
+
+        worse = regressions(result.report, earlier)
     if as_json:
         told = {"path": str(result.path), "notices": reporter.notices} | ({} if worse is None else {"regressions": worse})
         print_json({**result.report, **told})
@@ -157,9 +159,3 @@ def read_earlier(folder: Path) -> dict[str, Any]:
     if report.get("kind") != "study":
         raise RunError(f"--against {folder}: its report is not one of petkit evaluate")
     return report
-
-
-def regressions(new: dict[str, Any], old: dict[str, Any]) -> list[Any]:
-    """What has become worse, for certain."""
-    found: list[Any] = importlib.import_module("petkit.report.compare").regressions(new, old)
-    return found

@@ -29,6 +29,16 @@ _PATTERN_TOKENS, _ADAPT_ROWS, _ADAPT_LENGTH = 8, 32, 128
 _LEAST = 0.05
 """Seconds that a unit takes which computes next to nothing."""
 
+_BESIDE = {
+    "tfidf_unit": 2.0,
+    "linear_probe_unit": 2.0,
+    "zero_shot_unit": 1.0,
+    "distill_unit": 0.5,
+    "supervised_unit": 0.5,
+    "setfit_unit": 5.0,
+}
+"""Seconds beside tokens: cross-validation, latency. Seen on one slow core."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -89,14 +99,14 @@ def seconds_of(unit: Unit, plans: Sequence[TaskPlan], speed: Speed) -> float:
     plan = next((plan for plan in plans if unit.name.startswith(plan.tag + ".")), None)
     if plan is None or "settings" not in unit.spec:
         return _LEAST
-    trained, labelled = _tokens(unit.spec, unit.function, plan, from_dict(unit.spec["settings"]))
+    stage = (unit.spec["inner"]["function"] or unit.function).rpartition(":")[2]
+    trained, labelled = _tokens(unit.spec, stage, plan, from_dict(unit.spec["settings"]))
     opens = speed.opening if trained or labelled else 0.0
-    return _LEAST + opens + trained * speed.train + labelled * speed.forward
+    return _LEAST + _BESIDE.get(stage, 0.0) + opens + trained * speed.train + labelled * speed.forward
 
 
-def _tokens(spec: Mapping[str, Any], function: str, plan: TaskPlan, settings: Settings) -> tuple[float, float]:
+def _tokens(spec: Mapping[str, Any], stage: str, plan: TaskPlan, settings: Settings) -> tuple[float, float]:
     """Tokens trained on, and labelled."""
-    stage = (spec["inner"]["function"] or function).rpartition(":")[2]
     length, rows = plan.text_tokens, plan.pool + plan.test
     cloze = length + _PATTERN_TOKENS
     match stage:
