@@ -101,6 +101,7 @@ def test_hostile_text_stays_text() -> None:
     assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched() -> None:
     found = Page(page(drawn=True))
     targets = [value for _, attributes in found.tags for name, value in attributes.items() if name in ("href", "src", "xlink:href")]
@@ -110,6 +111,7 @@ def test_nothing_is_fetched() -> None:
     assert "@import" not in page()
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_and_its_links_lead_somewhere() -> None:
     found = Page(page(drawn=True))
     assert (found.wrong, found.open) == ([], [])
@@ -119,6 +121,7 @@ def test_the_page_is_well_formed_and_its_links_lead_somewhere() -> None:
     assert links <= set(ids)
 
 
+@pytest.mark.slow
 def test_those_who_do_not_see_the_page_find_their_way() -> None:
     found = Page(page(drawn=True))
     assert found.all("html")[0]["lang"] == "en"
@@ -138,6 +141,7 @@ def test_those_who_do_not_see_the_page_find_their_way() -> None:
     assert all(a["role"] == "img" and set((a["aria-labelledby"] or "").split()) <= ids for a in drawings)
 
 
+@pytest.mark.slow
 def test_without_matplotlib_tables_remain_and_the_page_says_how_to_get_figures() -> None:
     assert "petkit[plots]" in page()
     assert Page(page()).all("svg") == []
