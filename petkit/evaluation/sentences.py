@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
 
 __all__ = ["ROWS_LABEL", "comparison_sentence", "power_sentence"]
 
-ROWS_LABEL = "for these splits only"
+ROWS_LABEL: Final = "for these splits only"
 
 Entry = Mapping[str, Any]
 
@@ -43,13 +44,15 @@ def _said(found: Entry, level: float, tests: int) -> str:
         return f"{a} is {_amount(metric, side)} {_above(metric, gain)} {b}{alone}, {times_text}; {_doubt(found, tests)}"
     if found["ties"] == found["splits"]:
         return f"{a} and {b} come out the same on each of {_many(found['splits'])}"
-    between = f"{_signed(metric, gain)}{_interval(metric, ends, level)}, {a} ahead on {_of(found['wins'], found)}"
+    between = (
+        f"{_signed(metric, found['difference'])}{_interval(metric, found['interval'], level)}, {a} ahead on {_of(found['wins'], found)}"
+    )
     return f"no difference between {a} and {b} that {_many(found['splits'])} can tell: {between}"
 
 
 def _doubt(found: Entry, tests: int) -> str:
     if found["t_p"] is None:
-        return "always by as much, which allows no t test, and the sign-flip test is not sure"
+        return "always by as much, which allows no t test, and too few splits for the sign-flip test"
     return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
 
 
@@ -79,10 +82,14 @@ def _turned(ends: tuple[float, float] | None, gain: float) -> tuple[float, float
     return ends if ends is None or gain > 0 else (-ends[1], -ends[0])
 
 
-def _signed(metric: str, gain: float) -> str:
-    """A gain with its sign: what rounds to nothing has none."""
-    text = _amount(metric, abs(gain))
-    return text if float(number(metric, abs(gain))) == 0 else f"{'+' if gain > 0 else '-'}{text}"
+def _signed(metric: str, difference: float) -> str:
+    """a minus b with its sign; what rounds to nothing has none.
+
+    >>> _signed("accuracy", 0.018), _signed("log_loss", -0.02), _signed("accuracy", -0.0001)
+    ('+1.8 points', '-0.020 (log loss)', '0.0 points')
+    """
+    text = _amount(metric, abs(difference))
+    return text if float(number(metric, abs(difference))) == 0 else f"{'+' if difference > 0 else '-'}{text}"
 
 
 def _amount(metric: str, size: float) -> str:
@@ -96,7 +103,7 @@ def _amount(metric: str, size: float) -> str:
     return f"{number(metric, size)} points" + ("" if metric == "accuracy" else f" of {METRIC_NAMES[metric]}")
 
 
-def _interval(metric: str, ends: tuple[float, float] | None, level: float) -> str:
+def _interval(metric: str, ends: Sequence[float] | None, level: float) -> str:
     """With the comma before it; nothing if there is none.
 
     >>> _interval("accuracy", (0.098, 0.149), 0.95)
@@ -142,4 +149,6 @@ def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> li
     between = f" (median; from {least} to {most})" if least != most else ""
     alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
     more = "; the correction asks for more" if tests > 1 else ""
-    return [f"{alone} finds a true difference of {_amount(metric, median(sizes))}{between} in {100 * detect:g} % of such studies{more}."]
+    return [
+        f"{alone} finds a true difference of {_amount(metric, float(np.median(sizes)))}{between} in {100 * detect:g} % of such studies{more}."
+    ]

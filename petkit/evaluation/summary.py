@@ -195,7 +195,8 @@ def _over_tasks(
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """For each number of shots and pair that several tasks share: the mean over these tasks, split by split, and how many they are.
 
-    The tasks are taken as they are: nothing is said of other tasks. Splits of different tasks are independent, so any may be paired.
+    The tasks are taken as they are: nothing is said of other tasks. Splits of different tasks are independent, so any may be put
+    together; where a task has more splits than another, its last ones are left out.
     """
     for shots in dict.fromkeys(place[1] for place in tests):
         for a, b in pairs(methods):

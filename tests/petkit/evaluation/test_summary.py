@@ -111,6 +111,15 @@ def test_lower_is_better_for_losses() -> None:
     assert "PET is ahead of TF-IDF + logistic regression by 0.207 (log loss), 95 % interval 0.192 to 0.223, on 4 of 4" in found["sentence"]
 
 
+def test_where_nothing_can_be_told_of_a_loss_its_difference_has_its_own_sign() -> None:
+    """Ahead is lower: -0.02 on average, with PET lower on two splits of three."""
+    found = only({"pet": [0.40, 0.41, 0.43], "tfidf": [0.47, 0.44, 0.39]}, metric="log_loss")
+    assert (found["verdict"], found["wins"]) == ("no difference", 2)
+    assert found["sentence"].endswith("can tell: -0.020 (log loss), 95 % interval -0.158 to 0.118, PET ahead on 2 of 3 splits.")
+    one = only({"pet": [0.40], "tfidf": [0.47]}, metric="log_loss")
+    assert "PET is 0.070 (log loss) below TF-IDF + logistic regression on the only split" in one["sentence"]
+
+
 @pytest.mark.parametrize(("splits", "verdict"), [(5, "no difference"), (6, "ahead")])
 def test_a_difference_without_spread_is_left_to_the_sign_flip_test(splits: int, verdict: str) -> None:
     """Two methods that no labelled row changes differ by the same on all splits: a t test would call anything certain."""
