@@ -10,6 +10,7 @@ from petkit.cli.check import check
 from petkit.cli.demo import demo
 from petkit.cli.evaluate import evaluate
 from petkit.cli.exits import Commands
+from petkit.cli.export import export
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
 from petkit.cli.pretrain import pretrain
@@ -35,6 +36,7 @@ app.command(cls=AdaptCommand)(evaluate)
 app.command()(predict)
 app.command()(label)
 app.command()(report)
+app.command()(export)
 app.command()(status)
 app.command()(tasks)
 app.command()(new)

@@ -1,10 +1,12 @@
 """petkit: few-shot text classification by pattern-exploiting training.
 
-from petkit import Classifier, Task, train
+    from petkit import Classifier, Task, train
 
-task = Task(name="t", fields=("text",), patterns=("{text} It was {mask}.",), verbalizer={"neg": "bad", "pos": "good"})
-result = train(task, train="ten_labels.csv", unlabeled="raw.txt", test="test.csv", out="run")
-Classifier.load("run").predict(["Lovely place."])
+    task = Task(name="t", fields=("text",), patterns=("{text} It was {mask}.",), verbalizer={"neg": "bad", "pos": "good"})
+    result = train(task, train="ten_labels.csv", unlabeled="raw.txt", test="test.csv", out="run")
+    Classifier.load("run").predict(["Lovely place."])
+
+Names are loaded when they are first asked for, so that the import itself is quick.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from petkit.data.predicted import predict_dataset
     from petkit.errors import DataError, ModelError, PetkitError, RunError, SettingsError, TaskError, UserError
+    from petkit.estimator import PETClassifier
     from petkit.evaluation.study import StudyResult, evaluate
     from petkit.loading import load_task, ready_made
     from petkit.pipeline import RunResult
@@ -24,7 +28,9 @@ if TYPE_CHECKING:
     from petkit.settings import Settings
 
 _HOMES = {
+    "petkit.data.predicted": ("predict_dataset",),
     "petkit.errors": ("DataError", "ModelError", "PetkitError", "RunError", "SettingsError", "TaskError", "UserError"),
+    "petkit.estimator": ("PETClassifier",),
     "petkit.evaluation.study": ("StudyResult", "evaluate"),
     "petkit.loading": ("load_task", "ready_made"),
     "petkit.pipeline": ("RunResult",),
@@ -43,6 +49,7 @@ __all__ = [
     "DataError",
     "Ensemble",
     "ModelError",
+    "PETClassifier",
     "Pattern",
     "PetkitError",
     "Rows",
@@ -58,6 +65,7 @@ __all__ = [
     "Verbalizer",
     "evaluate",
     "load_task",
+    "predict_dataset",
     "ready_made",
     "train",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from huggingface_hub import CardData, EvalResult, ModelCardData
+
 from petkit.pvp import Task
 
-__all__ = ["model_card"]
+__all__ = ["card_data", "model_card"]
 
 
 def model_card(
@@ -26,8 +27,33 @@ def model_card(
         origin: name of the checkpoint that was fine-tuned. rows: numbers of labelled, unlabelled and test rows.
         settings: of the run. temperature: that its logits were divided by. scores: on the test rows, None without any.
     """
-    head = ["---", f"language: {json.dumps(task.language)}", "pipeline_tag: text-classification", "tags: [petkit, few-shot]", "---", ""]
-    return "\n".join([*head, f"# {task.name}", "", *_body(task, origin, rows, temperature, scores), *_settings(settings)]) + "\n"
+    text = "\n".join([f"# {task.name}", "", *_body(task, origin, rows, temperature, scores), *_settings(settings)])
+    return f"---\n{card_data(task, rows=rows, scores=scores).to_yaml()}\n---\n\n{text}\n"
+
+
+def card_data(task: Task, *, rows: Mapping[str, int], scores: Mapping[str, float] | None) -> CardData:
+    """The card's metadata as huggingface_hub has them. The licence is left out: it is the checkpoint's and the data's, which petkit
+    does not know; and so is a language that nobody told. Scores become a ``model-index`` entry."""
+    known: dict[str, Any] = {"pipeline_tag": "text-classification", "library_name": "transformers", "tags": ["petkit", "few-shot"]}
+    if task.language and task.language != "und":
+        known["language"] = task.language
+    if scores:
+        known |= {"model_name": task.name, "eval_results": _results(task, rows["test"], scores)}
+    return ModelCardData(**known)
+
+
+def _results(task: Task, tested: int, scores: Mapping[str, float]) -> list[EvalResult]:
+    where: dict[str, Any] = {
+        "task_type": "text-classification",
+        "dataset_type": task.name,
+        "dataset_name": f"{task.name} ({tested} test rows)",
+    }
+    names = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro-F1")}
+    return [
+        EvalResult(**where, metric_type=kind, metric_name=title, metric_value=round(float(scores[name]), 4))
+        for name, (kind, title) in names.items()
+        if name in scores
+    ]
 
 
 def _body(task: Task, origin: str, rows: Mapping[str, int], temperature: float | None, scores: Mapping[str, float] | None) -> Sequence[str]:

@@ -26,7 +26,7 @@ from petkit.scoring import score_rows
 from petkit.settings import Settings, from_dict
 from petkit.taskspec import task_from_spec
 
-__all__ = ["Classifier", "Ensemble", "Member", "Predictor", "Texts", "rows_of"]
+__all__ = ["Classifier", "Ensemble", "Member", "Predictor", "Texts", "classifier_folder", "rows_of"]
 
 Texts = Rows | Sequence[str] | Sequence[Sequence[str]] | Sequence[Mapping[str, str]]
 """What can be classified: rows; strings, for a task of one field; tuples, in the order of the fields; dicts, by field."""
@@ -68,7 +68,7 @@ class Classifier:
 
         Raises RunError for a run without a classifier, ModelError for any other folder and for damaged files.
         """
-        folder = _classifier_folder(Path(path))
+        folder = classifier_folder(Path(path))
         card = _read_card(folder / _CARD, ("task", "labels", "max_length"))
         model = _open_classifier(str(folder), card["labels"]).to(choose_device(device))
         return cls(_inputs_only(card), model, Encoder(load_tokenizer(str(folder)), max_length=card["max_length"]))
@@ -184,7 +184,8 @@ def _row(text: Any, fields: Sequence[str], place: int) -> Mapping[str, str]:
     raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; it has {found}")
 
 
-def _classifier_folder(root: Path) -> Path:
+def classifier_folder(root: Path) -> Path:
+    """The classifier's folder of a run, or that folder itself. Raises RunError for a run without one, ModelError for any other folder."""
     for folder in (root, root / "classifier"):
         if (folder / _CARD).is_file():
             return folder

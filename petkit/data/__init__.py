@@ -11,6 +11,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from petkit.data.arrow import dataset_records
 from petkit.data.draws import draw_rows, draw_shots
 from petkit.data.overlap import Separated, normalise, separate
 from petkit.data.problems import Problems, Record, listed
@@ -20,6 +21,10 @@ from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.pvp import Task
 from petkit.rows import Rows
+from petkit.textcolumns import is_dataset
+
+Source = Any
+"""A path or a name as ``str`` or ``Path``, a ``datasets.Dataset``, or a sequence of these."""
 
 __all__ = [
     "Labels",
@@ -37,7 +42,7 @@ __all__ = [
 
 
 def read_rows(
-    source: str | Path | Sequence[str | Path],
+    source: Source,
     task: Task,
     *,
     labels: Labels,
@@ -52,7 +57,7 @@ def read_rows(
     """Read the rows of a task from one source, or from several, one after the other.
 
     Args:
-        source: a file, folder, ``hub:NAME[@CONFIG][:SPLIT]`` or ``-`` (see ``readers``), or a list of them.
+        source: a file, folder, ``hub:NAME[@CONFIG][:SPLIT]`` or ``-`` (see ``readers``), a ``datasets.Dataset``, or a list of them.
         task: whose fields and labels to read.
         labels: "required" in every row; "optional": a row, or all, may lack one; "ignored": not read.
         columns: field (or ``label``) -> the column that holds it, where the names differ.
@@ -66,15 +71,17 @@ def read_rows(
     if drop_blank and keep_blank:
         raise SettingsError("--drop-blank and --keep-blank exclude each other")
     chosen = choose_columns(task, labels=labels, columns=columns or {}, id_column=id_column)
-    sources = [str(one) for one in ([source] if isinstance(source, (str, Path)) else source)]
+    held = [source] if isinstance(source, (str, Path)) or is_dataset(source) else list(source)
+    sources = [f"data set {place}" if is_dataset(one) else str(one) for place, one in enumerate(held, start=1)]
     _check_sources(sources)
     parts: list[Rows] = []
     failures: list[str] = []
-    for name, stem in zip(sources, _stems(sources), strict=True):
+    for given, name, stem in zip(held, sources, _stems(sources), strict=True):
         problems = Problems(source_name(name))
         gatherer = Gatherer(task, chosen, problems, labels=labels, stem=stem, drop_blank=drop_blank, keep_blank=keep_blank)
         try:
-            parts.append(_gather(records_of(name, problems, encoding=encoding, quotes=quotes), gatherer, problems))
+            records = dataset_records(given) if is_dataset(given) else records_of(name, problems, encoding=encoding, quotes=quotes)
+            parts.append(_gather(records, gatherer, problems))
         except DataError as error:
             failures.append(str(error))
             continue

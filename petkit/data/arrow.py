@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from petkit.data.problems import Record
 from petkit.errors import DataError
 
-__all__ = ["HUB", "hub_records", "parquet_records", "saved_records"]
+__all__ = ["HUB", "dataset_records", "hub_records", "parquet_records", "saved_records"]
 
 HUB: Final = "hub:"
 _HUB_SOURCE: Final = re.compile(r"hub:(?P<name>[^@:\s]+)(?:@(?P<config>[^:\s]+))?(?::(?P<split>\S+))?")
@@ -47,7 +47,7 @@ def saved_records(source: str, *, chunk: int) -> Iterator[Record]:
         data = datasets.load_from_disk(source)
     except Exception as error:
         raise DataError(f"{source}: damaged data set ({type(error).__name__}: {_first_line(error)})") from error
-    yield from _dataset_records(data, chunk)
+    yield from dataset_records(data, chunk)
 
 
 def _splits(folder: Path) -> list[str]:
@@ -72,10 +72,11 @@ def hub_records(source: str, *, chunk: int) -> Iterator[Record]:
             f"{source}: the hub gave no split {split!r} of {match['name']!r} ({type(error).__name__}: {_first_line(error)}); "
             "check the name and the connection, or give a file or a folder that datasets.save_to_disk wrote"
         ) from error
-    yield from _dataset_records(data, chunk)
+    yield from dataset_records(data, chunk)
 
 
-def _dataset_records(data: Any, chunk: int) -> Iterator[Record]:
+def dataset_records(data: Any, chunk: int = 1000) -> Iterator[Record]:
+    """Rows of a ``datasets.Dataset`` in memory or memory-mapped. Label indices that it names become the names."""
     names = {column: feature.names for column, feature in data.features.items() if hasattr(feature, "names")}
     row = 0
     for batch in data.iter(batch_size=chunk):

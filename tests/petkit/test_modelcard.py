@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from huggingface_hub import ModelCard
 from yaml import safe_load  # type: ignore[import-untyped]
 
 from petkit.modelcard import model_card
@@ -29,8 +30,23 @@ def card(task: Task = TASK, **more: Any) -> str:
 def test_the_front_matter_is_what_hubs_read() -> None:
     """The language code no is a string, not YAML's false."""
     _, head, body = card().split("---\n", 2)
-    assert safe_load(head) == {"language": "no", "pipeline_tag": "text-classification", "tags": ["petkit", "few-shot"]}
+    known = {"language": "no", "pipeline_tag": "text-classification", "library_name": "transformers", "tags": ["petkit", "few-shot"]}
+    assert safe_load(head) == known
     assert body.strip().startswith("# mood")
+
+
+def test_the_hubs_own_reader_takes_it() -> None:
+    found = ModelCard(card(scores={"accuracy": 0.81249, "macro_f1": 0.7}), ignore_metadata_errors=False).data
+    assert (found.language, found.license, found.model_name) == ("no", None, "mood")
+    results = [(result.metric_type, result.metric_value, result.dataset_name) for result in found.eval_results or []]
+    assert results == [("accuracy", 0.8125, "mood (77 test rows)"), ("f1", 0.7, "mood (77 test rows)")]
+    untold = replace_language(TASK, "und")
+    assert ModelCard(card(untold)).data.language is None
+    assert ModelCard(card()).data.eval_results is None
+
+
+def replace_language(task: Task, language: str) -> Task:
+    return Task(name=task.name, fields=task.fields, patterns=task.pvps, language=language)
 
 
 def test_it_says_what_it_was_made_from() -> None:
