@@ -145,10 +145,9 @@ def power_sentence(
 def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> list[str]:
     if not sizes:
         return []
-    least, most = number(metric, min(sizes)), number(metric, max(sizes))
-    between = f" (median; from {least} to {most})" if least != most else ""
+    least, middle, most = (float(size) for size in np.quantile(sizes, [0.0, 0.5, 1.0]))
+    ends = number(metric, least), number(metric, most)
+    between = f" (median; from {ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
     alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
     more = "; the correction asks for more" if tests > 1 else ""
-    return [
-        f"{alone} finds a true difference of {_amount(metric, float(np.median(sizes)))}{between} in {100 * detect:g} % of such studies{more}."
-    ]
+    return [f"{alone} finds a true difference of {_amount(metric, middle)}{between} in {100 * detect:g} % of such studies{more}."]
