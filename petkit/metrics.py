@@ -153,6 +153,6 @@ def reliability(probabilities: Float, truth: Int, *, bins: int = BINS) -> list[d
 
 
 def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
-    """Expected calibration error: the mean over rows of |accuracy - confidence| of their bin (Guo et al. 2017, equation 3)."""
+    """Expected calibration error: the mean over rows of ``|accuracy - confidence|`` of their bin (Guo et al. 2017, equation 3)."""
     rows = sum(one["count"] for one in bins)
     return float(sum(one["count"] * abs(one["accuracy"] - one["confidence"]) for one in bins if one["count"]) / rows)

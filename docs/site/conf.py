@@ -73,6 +73,12 @@ def _before_napoleon(*given: Any) -> None:
     lines[:] = one_argument_a_line(pictures_as_they_stand(lines))
 
 
+def _generated_by_sklearn(*given: Any) -> bool | None:
+    """Leave out methods such as set_fit_request: scikit-learn makes them, and their words link into its own pages."""
+    return True if re.fullmatch(r"set_\w+_request", given[2]) else None
+
+
 def setup(app: Any) -> None:
     """Sphinx calls this."""
+    app.connect("autodoc-skip-member", _generated_by_sklearn)
     app.connect("autodoc-process-docstring", _before_napoleon, priority=100)
