@@ -85,9 +85,9 @@ def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference 
 
 
 def _t(value: float, error: float, freedom: float, level: float, how: str) -> Difference:
-    """A t interval and the p value of no difference; without any spread every difference but none is certain."""
+    """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
     if error < 1e-12:
-        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 0.0, how)
+        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 2.0**-freedom, how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
 

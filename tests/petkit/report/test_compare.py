@@ -59,7 +59,7 @@ def test_one_split_has_its_test_rows_only() -> None:
 def test_no_spread_at_all() -> None:
     same, less = row([0.5, 0.75]), row([0.25, 0.5])
     assert difference(same, same, paired=True, level=0.95) == (0.0, (0.0, 0.0), 1.0, "paired")
-    assert difference(less, same, paired=True, level=0.95) == (-0.25, (-0.25, -0.25), 0.0, "paired")
+    assert difference(less, same, paired=True, level=0.95) == (-0.25, (-0.25, -0.25), 0.5, "paired")
     assert difference({**same, "mean": None}, same, paired=True, level=0.95) is None
 
 
@@ -92,7 +92,7 @@ def test_lower_is_better_for_losses() -> None:
         report["study"]["primary"]["metric"] = "log_loss"
     for found in new["summary"]:
         if found["metric"] == "log_loss":
-            found.update(values=[v + 0.2 for v in found["values"]], mean=found["mean"] + 0.2)
+            found.update(values=[v + 0.2 + n / 1000 for n, v in enumerate(found["values"])], mean=found["mean"] + 0.2)
     assert [one["method"] for one in regressions(new, old)] == ["pet", "tfidf"]
     assert regressions(old, new) == []
 
@@ -101,7 +101,9 @@ def test_other_splits_are_not_paired() -> None:
     old, new = sample_study(**ONE), sample_study(**ONE)
     new["tasks"][0]["splits"][0]["hash"] = "another"
     before = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
-    assert regressions(with_values(new, "pet", [v - 0.02 for v in before]), old) == [], "within the spread of two sets of splits"
+    assert regressions(with_values(new, "pet", [v - 0.02 - n / 1000 for n, v in enumerate(before)]), old) == [], (
+        "within the spread of two sets of splits"
+    )
     new["tasks"][0]["splits"][0]["hash"] = old["tasks"][0]["splits"][0]["hash"]
     assert [one["how"] for one in regressions(new, old)] == ["paired"]
 
