@@ -7,21 +7,22 @@ sets of splits are compared by Welch's test. With one split there are the interv
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from petkit.errors import RunError, raise_problems
+from petkit.evaluation.statistics import holm
+from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, method_name, number, shots_name
 from petkit.report.words import level_name
 
-__all__ = ["Difference", "check_comparable", "difference", "holm", "regressions"]
+__all__ = ["Difference", "check_comparable", "difference", "regressions"]
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "ece_scaled"})
 
 
 class Difference(NamedTuple):
@@ -104,20 +105,6 @@ def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:
     return Difference(value, (value - half, value + half), float(2 * stats.norm.sf(abs(value) / error)), "rows")
 
 
-def holm(values: Sequence[float]) -> list[float]:
-    """P values after Holm's correction (Holm 1979, Scandinavian Journal of Statistics 6), in the order given.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(values)), key=values.__getitem__)
-    found, highest = [0.0] * len(values), 0.0
-    for place, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(values) - place) * values[index]))
-        found[index] = highest
-    return found
-
-
 def same_splits(new: Report, old: Report, task: str, shots: int | None) -> bool:
     """Whether both studies drew the same labelled rows, split by split."""
     hashes = [
@@ -139,10 +126,10 @@ def regressions(new: Report, old: Report, *, level: float | None = None) -> list
     check_comparable({"the new study": new, "the earlier one": old})
     metric, level = new["study"]["primary"]["metric"], level or new["study"]["primary"]["level"]
     pairs = list(_pairs(new, old, metric, level))
-    corrected = holm([found.p for _, _, found in pairs if found.p is not None])
-    known = [pair for pair in pairs if pair[2].p is not None]
+    corrected = holm([found.p for _, _, found in pairs])
     sign = -1 if metric in LOWER_IS_BETTER else 1
-    worse = [(*pair, p) for pair, p in zip(known, corrected, strict=True) if p < 1 - level and sign * pair[2].value < 0]
+    tested = [(*pair, p) for pair, p in zip(pairs, corrected, strict=True) if p is not None]
+    worse = [one for one in tested if one[3] < 1 - level and sign * one[2].value < 0]
     return [_regression(new, after, before, found, p) for after, before, found, p in worse]
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from petkit.errors import RunError
-from petkit.report.compare import check_comparable, difference, holm, regressions
+from petkit.report.compare import check_comparable, difference, regressions
 from tests.petkit.report.sample_study import sample_study
 
 ONE: dict[str, Any] = {"tasks": ("mood",), "shots": (16,), "methods": ("pet", "tfidf")}
@@ -61,12 +61,6 @@ def test_no_spread_at_all() -> None:
     assert difference(same, same, paired=True, level=0.95) == (0.0, (0.0, 0.0), 1.0, "paired")
     assert difference(less, same, paired=True, level=0.95) == (-0.25, (-0.25, -0.25), 0.5, "paired")
     assert difference({**same, "mean": None}, same, paired=True, level=0.95) is None
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert holm([]) == []
 
 
 def test_what_got_worse_is_named_and_nothing_else() -> None:
