@@ -449,11 +449,13 @@ def test_functions_of_the_script_itself_are_refused(run: RunFolder) -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 from petkit.executors import Spawned
 from petkit.runs import RunFolder
 from tests.petkit.executor_units import unit
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent may have had it ignored
 print("begun", flush=True)
 with RunFolder.open(sys.argv[1], settings={}, inputs={}, versions={}) as run:
     pipeline = [unit("a"), *(unit(name, function="wait", until="go") for name in ("left", "right"))]
