@@ -93,7 +93,8 @@ def snapshot(folder: Path) -> dict[str, object]:
 def _without_times(path: Path) -> object:
     if path.name not in ("record.json", "run.json"):
         return path.read_bytes()
-    return {name: value for name, value in json.loads(path.read_bytes()).items() if name not in ("seconds", "finished", "measured", "created")}
+    volatile = ("seconds", "finished", "measured", "created")
+    return {name: value for name, value in json.loads(path.read_bytes()).items() if name not in volatile}
 
 
 def _sleep_at(name: str, count: int, reached: Path) -> None:
