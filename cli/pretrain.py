@@ -22,7 +22,9 @@ def pretrain(
         Argument(metavar="FILES...", help="Raw text: .txt, folders of .txt, JSONL, CSV or parquet (one text per row), or builtin:docs."),
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The run folder; the checkpoint ends in DIR/model.")],
-    objective: Annotated[str, Option(metavar="NAME", help="What to learn: mlm, mlm-independent or whole-word.")] = "mlm",
+    objective: Annotated[
+        str, Option(metavar="NAME", help="What to learn: mlm, whole-word, ngram, ...; those with a star in petkit objectives.")
+    ] = "mlm",
     init: Annotated[str | None, Option(metavar="CHECKPOINT", help="Go on from a checkpoint instead of from scratch.")] = None,
     size: Annotated[str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N.")] = "mini",
     vocab_size: Annotated[int, Option(metavar="N", help="Word pieces of a new tokenizer, at most.")] = 8192,

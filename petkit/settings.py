@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from petkit.errors import SettingsError, raise_problems
-from petkit.objectives.presets import PRESETS as OBJECTIVES
+from petkit.objectives.presets import plain_objectives
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
 
@@ -131,8 +131,8 @@ def _problems(settings: Any) -> list[str]:
         (settings.member.unlabeled_batch >= 0, f"member.unlabeled_batch is {settings.member.unlabeled_batch}; 0 or more is legal"),
         (1 < settings.ipet.scale < math.inf, f"ipet.scale is {settings.ipet.scale}; a number above 1 is legal"),
         (
-            settings.member.objective in OBJECTIVES,
-            f"member.objective is {settings.member.objective!r}; legal are {', '.join(OBJECTIVES)}",
+            settings.member.objective in plain_objectives(),
+            f"member.objective is {settings.member.objective!r}; legal are {', '.join(plain_objectives())}",
         ),
         (0 < settings.ipet.share <= 1, f"ipet.share is {settings.ipet.share}; above 0 and at most 1 is legal"),
         (settings.ipet.most_likely >= 1, f"ipet.most_likely is {settings.ipet.most_likely}; at least 1 is legal"),

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["TokenRows", "select_exact", "select_independent", "select_whole_words"]
+from petkit.objectives.rows import BoolArray, IntArray, TokenRows, lowest
 
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TokenRows:
-    """A batch of token rows.
-
-    Attributes:
-        ids: (B, T) int64 token ids, padded.
-        maskable: (B, T) bool, positions that may be selected: no padding, no special token, no pattern's mask slot.
-        words: (B, T) int64 word ids, rising within a row; needed by whole-word selection only.
-    """
-
-    ids: IntArray
-    maskable: BoolArray
-    words: IntArray | None = None
+__all__ = [
+    "BoolArray",
+    "IntArray",
+    "TokenRows",
+    "budgets",
+    "ceiling_budgets",
+    "random_budgets",
+    "select_counts",
+    "select_dynamic",
+    "select_exact",
+    "select_independent",
+    "select_suffix",
+    "select_whole_words",
+]
 
 
 def budgets(rows: TokenRows, *, rate: float, cap: int | None = None) -> IntArray:
@@ -50,11 +44,48 @@ def select_exact(rows: TokenRows, rng: np.random.Generator, *, rate: float, cap:
 
     Differs from ``select_independent`` in that every row has a target and the count has no variance.
     """
+    return select_counts(rows, rng, budgets(rows, rate=rate, cap=cap))
+
+
+def select_counts(rows: TokenRows, rng: np.random.Generator, counts: IntArray) -> BoolArray:
+    """(B, T) bool: ``counts`` of the maskable positions of each row, without replacement."""
     keys = rng.random(rows.ids.shape, dtype=np.float32)
     keys[~rows.maskable] = 2.0
-    ranks = np.empty(keys.shape, dtype=np.int64)
-    np.put_along_axis(ranks, np.argsort(keys, axis=1, kind="stable"), np.arange(keys.shape[1])[None, :], axis=1)
-    return ranks < budgets(rows, rate=rate, cap=cap)[:, None]
+    return lowest(keys, counts)
+
+
+def random_budgets(rows: TokenRows, rng: np.random.Generator, *, rate: float) -> IntArray:
+    """(B,) int64: ``floor(rate n + u)``, u uniform: right on average, while ``budgets`` is right to half a token in every row.
+
+    The rounding of RoBERTa's reference implementation (fairseq), which draws a row anew whenever it comes up (Liu et al. 2019,
+    section 4.1, arXiv 1907.11692).
+    """
+    n = rows.maskable.sum(axis=1)
+    counts: IntArray = np.minimum(np.floor(rate * n + rng.random(len(n))).astype(np.int64), n)
+    return counts
+
+
+def ceiling_budgets(counts: IntArray, rate: float) -> IntArray:
+    """(...) int64: ``ceil(rate n)``, not one more where the product misses a whole number by rounding."""
+    wanted: IntArray = np.minimum(np.ceil(rate * counts - 1e-9).astype(np.int64), counts)
+    return np.maximum(wanted, 0)
+
+
+def select_dynamic(rows: TokenRows, rng: np.random.Generator, *, rate: float) -> BoolArray:
+    """(B, T) bool: without replacement, as many as ``random_budgets`` says; a short row may get none, unlike in ``select_exact``."""
+    counts = random_budgets(rows, rng, rate=rate)
+    return select_counts(rows, rng, counts)
+
+
+def select_suffix(rows: TokenRows, rng: np.random.Generator, **_: float) -> BoolArray:
+    """(B, T) bool: all maskable positions from a uniformly drawn one on; both parts get one position at least, if there are two.
+
+    The split of a prefix language model (Raffel et al. 2020, section 3.2.3, arXiv 1910.10683).
+    """
+    n = rows.maskable.sum(axis=1)
+    cut = np.where(n > 1, 1 + np.floor(rng.random(len(n)) * (n - 1)).astype(np.int64), n)
+    behind: BoolArray = rows.maskable & (np.cumsum(rows.maskable, axis=1) > cut[:, None])
+    return behind
 
 
 def select_whole_words(rows: TokenRows, rng: np.random.Generator, *, rate: float, cap: int | None = None) -> BoolArray:
@@ -80,16 +111,25 @@ def _fill(sizes: IntArray, budget: IntArray, rng: np.random.Generator) -> BoolAr
     size left shrinks every time, so there are as many rounds as sizes, not as units.
     """
     keys = np.where(sizes > 0, rng.random(sizes.shape), 2.0)
-    order = np.argsort(keys, axis=1, kind="stable")
+    order = np.argsort(keys, axis=1)
     in_order = np.take_along_axis(sizes, order, axis=1)
-    left, taken = budget[:, None].copy(), np.zeros(sizes.shape, dtype=bool)
-    while (fits := (in_order > 0) & (in_order <= left) & ~taken).any():
-        fits &= np.cumsum(in_order * fits, axis=1) <= left
-        taken |= fits
-        left -= (in_order * fits).sum(axis=1, keepdims=True)
+    taken = (in_order > 0) & (np.cumsum(in_order, axis=1) <= budget[:, None])
+    left = budget - (in_order * taken).sum(axis=1)
+    open_rows = np.flatnonzero(left > 0)
+    taken[open_rows] |= _fill_gaps(in_order[open_rows] * ~taken[open_rows], left[open_rows])
     empty = (budget > 0) & ~taken.any(axis=1)
     smallest = np.where(in_order > 0, in_order, np.iinfo(np.int64).max).argmin(axis=1)
     taken[empty, smallest[empty]] = True
     chosen = np.zeros(sizes.shape, dtype=bool)
     np.put_along_axis(chosen, order, taken, axis=1)
     return chosen
+
+
+def _fill_gaps(sizes: IntArray, left: IntArray) -> BoolArray:
+    """(B, W) bool: which of the units that are not taken yet (others have size 0) still fit, in their order."""
+    taken, left = np.zeros(sizes.shape, dtype=bool), left[:, None].copy()
+    while (fits := (sizes > 0) & (sizes <= left) & ~taken).any():
+        fits &= np.cumsum(sizes * fits, axis=1) <= left
+        taken |= fits
+        left -= (sizes * fits).sum(axis=1, keepdims=True)
+    return taken

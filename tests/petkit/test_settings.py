@@ -33,7 +33,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("member.mlm_weight", 1.1, "member.mlm_weight is 1.1; a share from 0 to 1"),
     ("member.mask_rate", 0, "member.mask_rate is 0"),
     ("member.unlabeled_batch", -1, "member.unlabeled_batch is -1"),
-    ("member.objective", "clm", "member.objective is 'clm'; legal are mlm, mlm-independent, whole-word"),
+    ("member.objective", "clm", "member.objective is 'clm'; legal are mlm, mlm-independent, roberta, whole-word, "),
     ("ipet.generations", 0, "ipet.generations: at least 1, or none"),
     ("ipet.scale", 1, "ipet.scale is 1"),
     ("ipet.share", 0, "ipet.share is 0"),
