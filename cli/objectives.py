@@ -12,7 +12,6 @@ from rich.text import Text
 
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
-from petkit.objectives.presets import PRESETS, numbers, plain_objectives, preset
 
 __all__ = ["objectives"]
 
@@ -22,6 +21,8 @@ def objectives(
     as_json: AsJson = False,
 ) -> None:
     """List the pretraining objectives: what each does exactly, its numbers, and who says so."""
+    from petkit.objectives.presets import PRESETS, preset  # here, so that --help needs no numpy
+
     rows = [preset(name)] if name else list(PRESETS.values())
     if as_json:
         print_json(_record(rows[0]) if name else {"objectives": [_record(row) for row in rows]})
@@ -30,6 +31,8 @@ def objectives(
 
 
 def _record(row: Any) -> dict[str, Any]:
+    from petkit.objectives.presets import numbers, plain_objectives
+
     return {
         "name": row.name,
         "summary": row.summary,
@@ -40,6 +43,8 @@ def _record(row: Any) -> dict[str, Any]:
 
 
 def _table(rows: list[Any]) -> Table:
+    from petkit.objectives.presets import plain_objectives
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.caption = "* is what petkit pretrain and member.objective take: a masked language model and text are enough for it."
     for header in ("name", "what exactly", "numbers", "source"):
@@ -52,6 +57,8 @@ def _table(rows: list[Any]) -> Table:
 
 def shown(row: Any) -> str:
     """The numbers of a row in a line."""
+    from petkit.objectives.presets import numbers
+
     return "; ".join(f"{key} {_value(value)}" for key, value in numbers(row).items())
 
 
