@@ -39,12 +39,10 @@ def delete_tokens(rows: TokenRows, rng: np.random.Generator, vocabulary: Vocabul
 
 
 def permute_sentences(rows: TokenRows, rng: np.random.Generator, vocabulary: Vocabulary) -> TokenRows:
-    """All sentences of a row in random order. Sentence ids of ``rows``, or by the stops of the vocabulary."""
+    """All sentences of a row in random order. What an earlier noise put in goes with the sentence before it; a torn one is two."""
     del vocabulary
-    valid, sentences = valid_of(rows), rows.sentences
-    if sentences is None:
-        raise ValueError("sentence permutation needs sentence ids")
-    number = np.where(valid, sentences - sentences[:, :1], 0)
+    valid = valid_of(rows)
+    number = np.where(valid, _sentence_numbers(rows), 0)
     count = int(number.max(initial=0)) + 1
     cell = number + np.arange(len(number))[:, None] * count
     sizes = np.bincount(cell[valid], minlength=len(number) * count).reshape(len(number), count)
@@ -54,6 +52,17 @@ def permute_sentences(rows: TokenRows, rng: np.random.Generator, vocabulary: Voc
     np.put_along_axis(begins, order, np.cumsum(in_order, axis=1) - in_order, axis=1)
     shift = begins - (np.cumsum(sizes, axis=1) - sizes)
     return _move(rows, np.arange(valid.shape[1]) + shift.reshape(-1)[cell])
+
+
+def _sentence_numbers(rows: TokenRows) -> IntArray:
+    """(B, T) int64: 0, 1, ... by the unbroken runs of a sentence id; -1, for what was put in, breaks none."""
+    if rows.sentences is None:
+        raise ValueError("sentence permutation needs sentence ids")
+    known = np.maximum.accumulate(np.where(rows.sentences >= 0, np.arange(rows.ids.shape[1]), 0), axis=1)
+    ids = np.take_along_axis(rows.sentences, known, axis=1)
+    starts = np.zeros(ids.shape, dtype=np.int64)
+    starts[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    return np.cumsum(starts, axis=1)
 
 
 def rotate(rows: TokenRows, rng: np.random.Generator, vocabulary: Vocabulary) -> TokenRows:

@@ -81,7 +81,7 @@ def factorization_order(shape: tuple[int, int], rng: np.random.Generator, *, blo
     order = np.argsort(keys.reshape(rows, blocks, block), axis=2)
     ranks = np.empty(order.shape, dtype=np.int64)
     np.put_along_axis(ranks, order, np.broadcast_to(np.arange(block), order.shape), axis=2)
-    return (ranks + np.arange(blocks)[:, None] * block).reshape(rows, -1)[:, :length]
+    return (ranks + np.arange(blocks)[:, None] * block).reshape(rows, blocks * block)[:, :length]
 
 
 def permutation_masks(order: Tensor, selection: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
