@@ -18,6 +18,7 @@ import torch
 
 from benchmarks.contests import contests
 from benchmarks.material import Material, gather
+from benchmarks.objectives import objective_contests
 from benchmarks.table import as_dict, lines
 from benchmarks.timing import interleave, one_thread
 
@@ -32,7 +33,7 @@ def main() -> int:
         if not chosen.json:
             print(", ".join(f"{key} {value}" for key, value in facts.items()))
         results = []
-        for contest in contests(material, Path(name)):
+        for contest in [*contests(material, Path(name)), *objective_contests(material)]:
             if chosen.only and not any(word in contest.name for word in chosen.only):
                 continue
             timings = interleave(contest.make(), rounds=chosen.rounds)

@@ -169,12 +169,12 @@ def _keep(rows: TokenRows, keep: BoolArray, pad_id: int) -> TokenRows:
 def _move(rows: TokenRows, to: IntArray) -> TokenRows:
     """Each valid token to column ``to`` of its row."""
     valid = valid_of(rows)
-    row, column = np.nonzero(valid)
-    target = to[row, column]
+    places = np.flatnonzero(valid)
+    targets = places - places % max(valid.shape[1], 1) + to.reshape(-1)[places]
 
     def moved(values: Any) -> Any:
         out = values.copy()
-        out[row, target] = values[row, column]
+        out.reshape(-1)[targets] = values.reshape(-1)[places]
         return out
 
     fields = {name: getattr(rows, name) for name in ("ids", "maskable", "words", "sentences")}

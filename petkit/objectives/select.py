@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from petkit.objectives.rows import BoolArray, IntArray, TokenRows, lowest
+from petkit.objectives.rows import BoolArray, FloatArray, IntArray, TokenRows, lowest
 
 __all__ = [
     "BoolArray",
@@ -105,24 +105,47 @@ def select_whole_words(rows: TokenRows, rng: np.random.Generator, *, rate: float
 
 
 def _fill(sizes: IntArray, budget: IntArray, rng: np.random.Generator) -> BoolArray:
-    """(B, W) bool: units taken in random order while they fit.
+    """(B, W) bool: units taken in random order while they fit; where none fits, one of the smallest.
+
+    The first units are mostly all that a row needs; the rest is put in order in rows that they do not fill.
+    """
+    keys = np.where(sizes > 0, rng.random(sizes.shape), 2.0)
+    near = lowest(keys, np.full(len(keys), min(keys.shape[1], int(budget.max(initial=0)) + 8)))
+    shape = (len(keys), int(near[:1].sum()))
+    chosen, left = np.zeros(sizes.shape, dtype=bool), budget
+    if shape[1]:
+        taken = _fill_by_key(keys[near].reshape(shape), sizes[near].reshape(shape), budget)
+        chosen[near] = taken.reshape(-1)
+        left = budget - (sizes * chosen).sum(axis=1)
+    short = np.flatnonzero(left > 0)
+    chosen[short] = _fill_by_key(keys[short], sizes[short], budget[short])
+    empty = np.flatnonzero((budget > 0) & ~chosen.any(axis=1))
+    chosen[empty, _smallest(keys[empty], sizes[empty])] = True
+    return chosen
+
+
+def _fill_by_key(keys: FloatArray, sizes: IntArray, budget: IntArray) -> BoolArray:
+    """(B, W) bool: units in the order of their keys while they fit.
 
     Each round takes, in all rows at once, the units up to the first that does not fit, and drops all that no longer can: the largest
     size left shrinks every time, so there are as many rounds as sizes, not as units.
     """
-    keys = np.where(sizes > 0, rng.random(sizes.shape), 2.0)
     order = np.argsort(keys, axis=1)
     in_order = np.take_along_axis(sizes, order, axis=1)
     taken = (in_order > 0) & (np.cumsum(in_order, axis=1) <= budget[:, None])
     left = budget - (in_order * taken).sum(axis=1)
-    open_rows = np.flatnonzero(left > 0)
-    taken[open_rows] |= _fill_gaps(in_order[open_rows] * ~taken[open_rows], left[open_rows])
-    empty = (budget > 0) & ~taken.any(axis=1)
-    smallest = np.where(in_order > 0, in_order, np.iinfo(np.int64).max).argmin(axis=1)
-    taken[empty, smallest[empty]] = True
+    gaps = np.flatnonzero(left > 0)
+    taken[gaps] |= _fill_gaps(in_order[gaps] * ~taken[gaps], left[gaps])
     chosen = np.zeros(sizes.shape, dtype=bool)
     np.put_along_axis(chosen, order, taken, axis=1)
     return chosen
+
+
+def _smallest(keys: FloatArray, sizes: IntArray) -> IntArray:
+    """(B,) the first, by its key, of the smallest units of each row."""
+    there = np.where(sizes > 0, sizes, np.iinfo(np.int64).max)
+    found: IntArray = np.where(there == there.min(axis=1, keepdims=True, initial=np.iinfo(np.int64).max), keys, np.inf).argmin(axis=1)
+    return found
 
 
 def _fill_gaps(sizes: IntArray, left: IntArray) -> BoolArray:

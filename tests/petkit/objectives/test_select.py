@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
@@ -17,6 +16,7 @@ from scipy.stats import chisquare
 
 from petkit.objectives import TokenRows, select_exact, select_independent, select_whole_words, stream
 from petkit.objectives.select import budgets
+from tests.petkit.objectives.made import calls
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -161,22 +161,6 @@ def test_whole_words_respect_the_cap_and_need_word_ids() -> None:
     assert (select_whole_words(rows, stream(10), rate=0.5, cap=7).sum(axis=1) == 7).all()
     with pytest.raises(ValueError, match="word ids"):
         select_whole_words(TokenRows(rows.ids, rows.maskable), stream(10), rate=0.15)
-
-
-def calls(action: Callable[[], object]) -> int:
-    """Function calls, Python's and C's, that an action makes."""
-    count = 0
-
-    def hook(frame: object, event: str, argument: object) -> None:
-        nonlocal count
-        count += event in ("call", "c_call")
-
-    sys.setprofile(hook)
-    try:
-        action()
-    finally:
-        sys.setprofile(None)
-    return count
 
 
 @pytest.mark.parametrize("select", SELECTORS)
