@@ -24,7 +24,10 @@ html_show_sourcelink = False
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 myst_heading_anchors = 4
-suppress_warnings = ["misc.highlighting_failure"]  # shortened outputs are no valid JSON, and need not be
+suppress_warnings = [
+    "misc.highlighting_failure",  # shortened outputs are no valid JSON, and need not be
+    "ref.python",  # attributes called alike in two classes: an argument of that name could link to either
+]
 default_role = "literal"  # docstrings write `--flag`
 language = "en"
 
