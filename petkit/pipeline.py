@@ -284,9 +284,13 @@ def _take_rows(run: RunFolder, data: Data, carry_out: Callable[[list[Unit]], Non
 
 def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: the run's rows, checked against the fingerprints in ``spec["fingerprints"]``."""
-    incoming = context.root / INCOMING
+    return take_in(context.root / INCOMING, spec["fingerprints"], context)
+
+
+def take_in(incoming: Path, fingerprints: Mapping[str, str], context: UnitContext) -> dict[str, Any]:
+    """Rows from ``incoming/PART.parquet`` into the unit's folder; record: how many there are. RunError if one's fingerprint is another."""
     counts = {}
-    for name, expected in spec["fingerprints"].items():
+    for name, expected in fingerprints.items():
         rows = load_rows(incoming / f"{name}.parquet")
         if rows.fingerprint() != expected:
             raise RunError(f"{incoming / name}.parquet is damaged; run the same command again")

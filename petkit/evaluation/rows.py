@@ -10,19 +10,16 @@ from typing import Any
 import numpy as np
 
 from petkit.data import Reading, normalise, read_rows, separate
-from petkit.errors import DataError, RunError
+from petkit.errors import DataError
 from petkit.evaluation.sources import GivenSplit, Sources
 from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, split_of
 from petkit.objectives.streams import stream
+from petkit.pipeline import INCOMING, take_in
 from petkit.pvp import Task
-from petkit.rowfiles import load_rows, save_rows
 from petkit.rows import UNLABELED, Rows
 from petkit.units import UnitContext
 
 __all__ = ["Draws", "TaskRows", "read_task", "rows_unit"]
-
-INCOMING = "incoming"
-"""Where rows lie until their units have taken them."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +151,4 @@ def _counts(rows: Rows, task: Task) -> list[int] | None:
 
 def rows_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: rows from ``incoming/NAME/``, checked against ``spec["fingerprints"]``. Record: how many there are."""
-    incoming, counts = context.root / INCOMING / context.name, {}
-    for name, expected in spec["fingerprints"].items():
-        rows = load_rows(incoming / f"{name}.parquet")
-        if rows.fingerprint() != expected:
-            raise RunError(f"{incoming / name}.parquet is damaged; run the same command again")
-        save_rows(context.out / f"{name}.parquet", rows)
-        counts[name] = len(rows)
-    return {"rows": counts}
+    return take_in(context.root / INCOMING / context.name, spec["fingerprints"], context)

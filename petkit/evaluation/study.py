@@ -19,12 +19,12 @@ from petkit.evaluation.grid import DISTILLED, METHODS, PROMPTED, Study, TaskPlan
 from petkit.evaluation.planning import Plan, Weights
 from petkit.evaluation.progress import OnProgress, Tracker, unheard
 from petkit.evaluation.reporting import write_report
-from petkit.evaluation.rows import INCOMING, Draws, TaskRows, read_task
+from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import find_sources
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
 from petkit.loading import load_task
-from petkit.pipeline import ENOUGH_TEXTS, OnNotice, as_recorded, ignore, parameters_of
+from petkit.pipeline import ENOUGH_TEXTS, INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
 from petkit.prechecks import check_checkpoint, check_patterns, check_words
 from petkit.provenance import checkpoint_digest, library_versions
@@ -140,14 +140,19 @@ def evaluate(
         driver.estimate(rows, model, device, trust_remote_code)
         results = driver.carry_out()
         facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
-        measured = {
-            "hardware": dict(read_status(root).manifest["hardware"]),
-            "seconds": round(sum(unit.seconds or 0.0 for unit in read_status(root).units), 1),
-            "seconds_of_last_call": round(time.monotonic() - began, 1),
-            "workers": workers,
-        }
-        report = write_report(results, facts, asked, measured)
+        report = write_report(results, facts, asked, _measured(root, workers, time.monotonic() - began))
     return StudyResult(root, report)
+
+
+def _measured(root: Path, workers: int, seconds: float) -> dict[str, Any]:
+    """What differs from machine to machine and from call to call; ``seconds`` are those of this call."""
+    status = read_status(root)
+    return {
+        "hardware": dict(status.manifest["hardware"]),
+        "seconds": round(sum(unit.seconds or 0.0 for unit in status.units), 1),
+        "seconds_of_last_call": round(seconds, 1),
+        "workers": workers,
+    }
 
 
 def _check(tasks: Sequence[Task], methods: Sequence[str], draws: Draws, given: str | None, seeds: int, folds: int) -> None:
