@@ -16,11 +16,11 @@ from benchmarks import naive
 from benchmarks.material import Material, bert
 from benchmarks.timing import Way
 from petkit.backbones import MaskedLM
-from petkit.corpus import pack, tokenize_units
 from petkit.data import read_rows
 from petkit.encoding.encoded import Encoded
 from petkit.members import MemberData, train_member
 from petkit.objectives import Vocabulary, objective, stream
+from petkit.pretraining.corpus import pack, tokenize_units
 from petkit.rowfiles import save_scores
 from petkit.scoring import plan, score_encoded, score_rows
 from petkit.settings import MemberSettings, Settings

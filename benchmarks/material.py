@@ -17,9 +17,9 @@ from petkit.builtin.docs import docstrings
 from petkit.data import read_rows
 from petkit.encoding import Encoder
 from petkit.loading import load_task
+from petkit.pretraining.wordpiece import train_wordpiece
 from petkit.pvp import PVP, Task
 from petkit.rows import Rows
-from petkit.wordpiece import train_wordpiece
 
 __all__ = ["VOCABULARY", "Material", "bert", "gather"]
 

@@ -16,7 +16,6 @@ from transformers import DataCollatorForLanguageModeling
 from benchmarks.contests import Contest, Demand
 from benchmarks.material import Material
 from benchmarks.timing import Way
-from petkit.corpus import tokenize_units
 from petkit.objectives import (
     PRESETS,
     Documents,
@@ -28,6 +27,7 @@ from petkit.objectives import (
     stream,
     unit_ids,
 )
+from petkit.pretraining.corpus import tokenize_units
 
 __all__ = ["objective_contests"]
 

@@ -9,7 +9,7 @@ import pytest
 from petkit.builtin import corpus
 from petkit.builtin.corpus import DEVELOPMENT, TEST, split_of, training_documents
 from petkit.builtin.docs import docstrings, prose
-from petkit.corpus import read_documents
+from petkit.pretraining.corpus import read_documents
 
 COPIED = "This paragraph is inherited, word for word, by many objects of the package."
 

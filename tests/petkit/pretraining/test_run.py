@@ -14,11 +14,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
 
-from petkit import files, pretraining
-from petkit.corpus import pack
+from petkit import files
 from petkit.errors import DataError, RunError, SettingsError
 from petkit.objectives import stream
 from petkit.pretraining import PretrainSettings, new_bert, pretrain, repeat_positions, run_pretraining
+from petkit.pretraining import run as pretraining
+from petkit.pretraining.corpus import pack
 from petkit.training import train
 from petkit.units import UnitContext
 from tests.builders import tiny_masked_lm

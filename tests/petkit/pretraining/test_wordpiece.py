@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from petkit.wordpiece import SPECIAL_TOKENS, train_wordpiece
+from petkit.pretraining.wordpiece import SPECIAL_TOKENS, train_wordpiece
 from tests.builders import docstrings, sentences
 
 KEEP = ("Sports", "terrible", "Business", "Caf\u00e9", "xylophone")
@@ -67,7 +67,7 @@ def test_the_same_texts_give_the_same_ids(words: Any) -> None:
 @pytest.mark.slow
 def test_another_process_gives_the_same_ids(words: Any) -> None:
     code = (
-        "from tests.builders import docstrings; from petkit.wordpiece import train_wordpiece; import json;"
+        "from tests.builders import docstrings; from petkit.pretraining.wordpiece import train_wordpiece; import json;"
         f"print(json.dumps(train_wordpiece(docstrings()[:200], size=900, keep={KEEP!r}).get_vocab()))"
     )
     root = Path(__file__).resolve().parents[2]

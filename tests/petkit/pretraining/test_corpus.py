@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from petkit.corpus import TokenUnits, pack, read_documents, tokenize_units
 from petkit.errors import DataError
 from petkit.objectives import stream
+from petkit.pretraining.corpus import TokenUnits, pack, read_documents, tokenize_units
 from tests.builders import docstrings, tokenizer
 
 CLS, SEP, PAD = 1, 2, 0
