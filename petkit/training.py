@@ -149,11 +149,11 @@ def train(
             _update(model, optimizer, losses, settings, step, device, meter)
         if step + 1 == settings.steps - max(1, settings.steps // 10):
             meter.start_tail()  # before the checkpoint, which holds the tail
+        if on_step is not None:  # before the checkpoint: killed in between, the same is told once more
+            on_step(step + 1, settings.steps, meter.read() if (step + 1) % log_every == 0 or step + 1 == settings.steps else None)
         if checkpoint and time.monotonic() - saved > checkpoint_seconds and step + 1 < settings.steps:
             save_checkpoint(checkpoint, model, optimizer, step + 1, meter.state())
             saved = time.monotonic()
-        if on_step is not None:
-            on_step(step + 1, settings.steps, meter.read() if (step + 1) % log_every == 0 or step + 1 == settings.steps else None)
     model.eval()
     return Trained(settings.steps, meter.tail(), time.monotonic() - started)
 
@@ -194,10 +194,12 @@ class _Meter:
                 sums[name] = sums[name] + one if name in sums else one
 
     def state(self) -> dict[str, Tensor]:
-        return dict(self._tail)
+        kinds = {"recent": self._recent, "tail": self._tail}
+        return {f"{kind}/{name}": value for kind, sums in kinds.items() for name, value in sums.items()}
 
     def restore(self, state: Mapping[str, Tensor], device: torch.device) -> None:
-        self._tail = {name: value.to(device) for name, value in state.items()}
+        for kind, sums in (("recent/", self._recent), ("tail/", self._tail)):
+            sums.update({name.removeprefix(kind): value.to(device) for name, value in state.items() if name.startswith(kind)})
 
     def start_tail(self) -> None:
         self._tail.clear()
