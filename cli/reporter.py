@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
@@ -18,13 +19,13 @@ from petkit.canonical import plain
 if TYPE_CHECKING:
     from petkit.executors import Event
 
-__all__ = ["Reporter", "duration", "print_json", "spelled"]
+__all__ = ["INTERVAL", "Reporter", "Screen", "duration", "print_json", "spelled"]
 
 NARROW: Final = 72
 """Terminals narrower than this see no bar."""
 
 INTERVAL: Final = 10.0
-"""Seconds between two plain lines about one unit."""
+"""Seconds between two plain lines about one thing."""
 
 
 def print_json(value: object) -> None:
@@ -56,8 +57,8 @@ def spelled(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items())
 
 
-class Reporter:
-    """Takes the events of a run and shows them while its ``with`` block lasts.
+class Screen(ABC):
+    """Standard error while a ``with`` block lasts: bars on a terminal, and lines of their own.
 
     Args:
         quiet: show nothing; ``notices`` are gathered all the same.
@@ -68,22 +69,23 @@ class Reporter:
         self.notices: list[str] = []
         self._quiet, self._clock = quiet, clock
         self._console = console or Console(stderr=True, highlight=False)
-        self._bars = Progress(
-            *_columns(self._console), console=self._console, transient=True, disable=quiet or not self._console.is_terminal
-        )
-        self._tasks: dict[str, TaskID] = {}
-        self._facts: dict[str, str] = {}
-        self._told: dict[str, float] = {}
+        columns = self.columns(wide=self._console.width >= NARROW)
+        self._bars = Progress(*columns, console=self._console, transient=True, disable=quiet or not self._console.is_terminal)
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Self:
         self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
 
+    @staticmethod
+    @abstractmethod
+    def columns(*, wide: bool) -> list[ProgressColumn]:
+        """What a bar consists of. wide: the terminal has room for a bar proper."""
+
     def notice(self, text: str) -> None:
-        """Something to know about the run."""
+        """Something to know about the work."""
         self.notices.append(text)
         self.say(f"Note: {text}")
 
@@ -91,6 +93,23 @@ class Reporter:
         """A line of its own, if anything is shown."""
         if not self._quiet:
             self._console.print(Text(text), soft_wrap=True)
+
+
+class Reporter(Screen):
+    """Takes the events of a run and shows them: one bar per unit of work."""
+
+    def __init__(self, *, quiet: bool = False, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(quiet=quiet, console=console, clock=clock)
+        self._tasks: dict[str, TaskID] = {}
+        self._facts: dict[str, str] = {}
+        self._told: dict[str, float] = {}
+
+    @staticmethod
+    def columns(*, wide: bool) -> list[ProgressColumn]:
+        """The unit, how far it is, the time, and facts such as the loss."""
+        facts = TextColumn("{task.fields[facts]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+        bar = [BarColumn(bar_width=20)] if wide else []
+        return [TextColumn("{task.description}", markup=False), *bar, _Count(), TimeElapsedColumn(), facts]
 
     def event(self, event: Event) -> None:
         """An event of an executor (``petkit.executors.OnEvent``)."""
@@ -132,9 +151,3 @@ class _Count(MofNCompleteColumn):
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else super().render(task)
-
-
-def _columns(console: Console) -> list[ProgressColumn]:
-    facts = TextColumn("{task.fields[facts]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), _Count(), TimeElapsedColumn(), facts]
-    return columns if console.width < NARROW else [columns[0], BarColumn(bar_width=20), *columns[1:]]

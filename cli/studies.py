@@ -5,63 +5,36 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from petkit.cli.reporter import NARROW, duration
+from petkit.cli.reporter import INTERVAL, Screen, duration
 
 if TYPE_CHECKING:
     from petkit.evaluation.progress import Progress as HowFar
 
 __all__ = ["StudyReporter", "show_study", "study_table"]
 
-INTERVAL: Final = 10.0
-"""Seconds between two plain lines."""
 
-
-class StudyReporter:
-    """Shows how far a study is while its ``with`` block lasts: a bar on a terminal, a line now and then elsewhere.
-
-    Args:
-        quiet: show nothing; ``notices`` are gathered all the same.
-        console: default: standard error. clock: seconds, for tests.
-    """
+class StudyReporter(Screen):
+    """Shows how far a study is: one bar on a terminal, a line now and then elsewhere."""
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.notices: list[str] = []
-        self._quiet, self._clock = quiet, clock
-        self._console = console or Console(stderr=True, highlight=False)
-        wide = [BarColumn(bar_width=20)] if self._console.width >= NARROW else []
-        self._bar = Progress(
-            TextColumn("cells"),
-            *wide,
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            console=self._console,
-            transient=True,
-            disable=quiet or not self._console.is_terminal,
-        )
-        self._task = self._bar.add_task("cells", total=None, state="")
+        super().__init__(quiet=quiet, console=console, clock=clock)
+        self._task = self._bars.add_task("cells", total=None, state="")
         self._told: float | None = None
         self._done = -1
 
-    def __enter__(self) -> StudyReporter:
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
-
-    def notice(self, text: str) -> None:
-        """Something to know about the study."""
-        self.notices.append(text)
-        self._say(f"Note: {text}")
+    @staticmethod
+    def columns(*, wide: bool) -> list[ProgressColumn]:
+        """How many cells of how many, and what is running."""
+        bar = [BarColumn(bar_width=20)] if wide else []
+        return [TextColumn("cells"), *bar, MofNCompleteColumn(), TextColumn("{task.fields[state]}", markup=False)]
 
     def progress(self, far: HowFar) -> None:
         """How far the study is (``petkit.evaluation.progress.OnProgress``)."""
@@ -70,15 +43,15 @@ class StudyReporter:
             return
         event = far.event
         if event is not None and event.kind == "rerun":
-            self._say(f"{event.unit}: again, since {event.reason}")
+            self.say(f"{event.unit}: again, since {event.reason}")
         total = far.done + far.running + far.left
         unit = f"; {event.unit}" if event is not None and event.kind in ("started", "progress") else ""
-        self._bar.update(self._task, completed=far.done, total=total, state=state(far) + unit)
+        self._bars.update(self._task, completed=far.done, total=total, state=state(far) + unit)
         now = self._clock()
         last = far.done == total != self._done
         if not self._console.is_terminal and (now - self._told >= INTERVAL or last):
             self._told = now
-            self._say(f"cells: {far.done} of {total} done, {state(far)}")
+            self.say(f"cells: {far.done} of {total} done, {state(far)}")
         self._done = far.done
 
     def _begin(self, far: HowFar) -> None:
@@ -86,14 +59,10 @@ class StudyReporter:
         self._told = self._clock()
         total = far.done + far.running + far.left
         if far.seconds_left is None:
-            self._say(f"{total} cells, all of them done before.")
+            self.say(f"{total} cells, all of them done before.")
             return
         guess = about(far.seconds_left)
-        self._say(f"{total} cells; about {guess} of work is left, a rough guess from this machine's speed on a few texts.")
-
-    def _say(self, text: str) -> None:
-        if not self._quiet:
-            self._console.print(Text(text), soft_wrap=True)
+        self.say(f"{total} cells; about {guess} of work is left, a rough guess from this machine's speed on a few texts.")
 
 
 def state(far: HowFar) -> str:

@@ -13,9 +13,32 @@ from markupsafe import Markup
 from petkit.canonical import canonical_json
 from petkit.report import names
 
-__all__ = ["TEMPLATES", "flat", "render", "size"]
+__all__ = ["SECTIONS", "TEMPLATES", "flat", "render", "sections", "size"]
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+SECTIONS: Final = {
+    "summary": "Summary",
+    "warnings": "Warnings",
+    "scores": "Scores",
+    "patterns": "Patterns before and after training",
+    "ensembles": "Ensembles and generations",
+    "confusion": "Confusion matrices",
+    "calibration": "Calibration",
+    "errors": "What it gets wrong",
+    "cost": "Cost",
+    "data": "Data",
+    "settings": "Settings, versions, hardware",
+}
+"""Sections of a page and their titles, in order."""
+
+
+def sections(shown: Mapping[str, object]) -> list[tuple[str, str]]:
+    """(id, title) of a page's sections: those of which ``shown`` has something, and those that it does not name.
+
+    >>> [name for name, _ in sections({"warnings": [], "errors": ["x"], "cost": None})]
+    ['summary', 'scores', 'patterns', 'ensembles', 'confusion', 'calibration', 'errors', 'data', 'settings']
+    """
+    return [(name, title) for name, title in SECTIONS.items() if shown.get(name, True)]
 
 
 def render(template: str, **values: Any) -> str:

@@ -14,22 +14,10 @@ from petkit.report import charts, view
 from petkit.report.drawing import can_draw
 from petkit.report.markdown import score_rows
 from petkit.report.names import METRIC_NAMES, method_name, percent
-from petkit.report.page import render
+from petkit.report.page import render, sections
 
 __all__ = ["run_page", "run_summary", "run_warnings"]
 
-_SECTIONS = {
-    "summary": "Summary",
-    "warnings": "Warnings",
-    "scores": "Scores",
-    "patterns": "Patterns before and after training",
-    "ensembles": "Ensembles and generations",
-    "confusion": "Confusion matrices",
-    "calibration": "Calibration",
-    "errors": "What it gets wrong",
-    "data": "Data",
-    "settings": "Settings, versions, hardware",
-}
 _WHAT = {"classifier": "classifier", "ensemble": "ensemble", "supervised": "baseline: plain head", "tfidf": "baseline: TF-IDF"}
 _FEW = 100
 
@@ -61,9 +49,8 @@ def run_page(report: Mapping[str, Any]) -> str:
         "metric_names": METRIC_NAMES,
     }
     shown = {name: values[key] for name, key in (("warnings", "warnings"), ("patterns", "patterns"), ("ensembles", "generations"))}
-    shown |= {"confusion": tests, "calibration": curves, "errors": values["errors"]}
-    sections = [(name, title) for name, title in _SECTIONS.items() if shown.get(name, True)]
-    return render("run.html.jinja", sections=sections, **values)
+    shown |= {"confusion": tests, "calibration": curves, "errors": values["errors"], "cost": None}
+    return render("run.html.jinja", sections=sections(shown), **values)
 
 
 def run_summary(report: Mapping[str, Any]) -> list[str]:

@@ -15,26 +15,12 @@ from petkit.files import make_directory, write_text
 from petkit.report import charts, view, words
 from petkit.report.drawing import can_draw
 from petkit.report.latex import study_latex
-from petkit.report.page import render
+from petkit.report.page import render, sections
 from petkit.report.study_markdown import study_markdown
 
 __all__ = ["study_page", "write_study_report"]
 
 _Item = TypeVar("_Item", view.Patterns, view.Confusion, view.Reliability)
-
-_SECTIONS = {
-    "summary": "Summary",
-    "warnings": "Warnings",
-    "scores": "Scores",
-    "patterns": "Patterns before and after training",
-    "ensembles": "Ensembles and generations",
-    "confusion": "Confusion matrices",
-    "calibration": "Calibration",
-    "errors": "What it gets wrong",
-    "cost": "Cost",
-    "data": "Data",
-    "settings": "Settings, versions, hardware",
-}
 
 
 def write_study_report(report: Mapping[str, Any], out: Path) -> list[Path]:
@@ -74,14 +60,9 @@ def study_page(report: Mapping[str, Any]) -> str:
         "costs": view.costs(report),
         "study": {name: value for name, value in report["study"].items() if name != "settings"},
     }
-    return render("study.html.jinja", sections=_sections(report, values), **values)
-
-
-def _sections(report: Mapping[str, Any], values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(id, title) of the sections that have something to show."""
-    empty = {"warnings": report["warnings"], "patterns": values["patterns"], "ensembles": values["generations"]}
-    empty |= {"calibration": values["reliabilities"], "errors": values["errors"]}
-    return [(name, title) for name, title in _SECTIONS.items() if empty.get(name, True)]
+    shown = {"warnings": report["warnings"], "patterns": values["patterns"], "ensembles": values["generations"]}
+    shown |= {"calibration": values["reliabilities"], "errors": values["errors"]}
+    return render("study.html.jinja", sections=sections(shown), **values)
 
 
 def _drawing(drawn: bool) -> Callable[[Callable[..., str], Any], Markup | None]:

@@ -15,7 +15,7 @@ import pytest
 
 from petkit.report import study, view, words
 from petkit.report.latex import study_latex
-from petkit.report.page import TEMPLATES
+from petkit.report.page import SECTIONS, TEMPLATES
 from petkit.report.study import study_page, write_study_report
 from petkit.report.study_markdown import study_markdown
 from tests.petkit.report.sample_study import EVIL, sample_study
@@ -81,7 +81,7 @@ def test_numbers_of_the_summary_are_in_the_page() -> None:
 
 def test_every_part_of_the_report_has_its_section() -> None:
     titles = [text for tag, text in Page(page()).texts if tag == "h2"]
-    assert titles == list(study._SECTIONS.values())
+    assert titles == list(SECTIONS.values())
     report = sample_study(**SMALL)
     for name in ("warnings", "errors"):
         report[name] = []
