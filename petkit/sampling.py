@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,8 +24,13 @@ def epoch_batch(seed: int, *names: str | int, index: int, batch: int, size: int)
     chosen = np.empty(batch, dtype=np.int64)
     for epoch in range(int(places[0]) // size, int(places[-1]) // size + 1):
         inside = places // size == epoch
-        chosen[inside] = stream(seed, *names, epoch=epoch).permutation(size)[places[inside] % size]
+        chosen[inside] = _order(seed, names, epoch, size)[places[inside] % size]
     return chosen
+
+
+@lru_cache(maxsize=8)  # of many rows, drawing the order takes longer than an update
+def _order(seed: int, names: tuple[str | int, ...], epoch: int, size: int) -> npt.NDArray[np.int64]:
+    return stream(seed, *names, epoch=epoch).permutation(size)
 
 
 def epoch_total(seed: int, *names: str | int, lengths: npt.NDArray[np.integer], draws: int) -> int:
