@@ -40,12 +40,15 @@ class Predictor(Protocol):
     """What gives labels to texts."""
 
     @property
-    def task(self) -> Task: ...
+    def task(self) -> Task:
+        """What the texts are asked for: fields and labels."""
 
     @property
-    def labels(self) -> tuple[str, ...]: ...
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the columns of ``predict_proba``."""
 
-    def predict_proba(self, texts: Texts) -> NDArray[np.float32]: ...
+    def predict_proba(self, texts: Texts) -> NDArray[np.float32]:
+        """Probabilities (texts, labels) float32; rows sum to one."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Joiner(Protocol):
 
 @dataclass(frozen=True)
 class StringJoiner:
-    """Each segment is one string: its tokens are those of the filled cloze, gap aside."""
+    """A ``Joiner``. Each segment is one string: its tokens are those of the filled cloze, gap aside."""
 
     pieces: Pieces
 
@@ -160,7 +160,7 @@ class StringJoiner:
 
 @dataclass(frozen=True)
 class PartsJoiner:
-    """Each part is tokenised by itself and ids are joined, as the original implementation does (preset ``paper``).
+    """A ``Joiner``. Each part is tokenised by itself and ids are joined, as the original implementation does (preset ``paper``).
 
     Literals lose the blanks around them, as the original's are written without; for byte-level tokenizers each part, and each
     label word, starts with a space.

@@ -26,13 +26,14 @@ class UnitResult:
 
 
 class Executor(Protocol):
-    """Carries out units.
+    """Carries out units."""
 
-    ``run`` yields one result per unit, in the order of completion. Each unit's needs come earlier among ``units`` or are done in the
-    run folder; ``ValueError`` if not. What a unit raises ends the iteration with that exception; finished units stay finished.
-    """
+    def run(self, units: Sequence[Unit], run: RunFolder, *, on_event: OnEvent = silent) -> Iterator[UnitResult]:
+        """One result per unit, in the order of completion.
 
-    def run(self, units: Sequence[Unit], run: RunFolder, *, on_event: OnEvent = silent) -> Iterator[UnitResult]: ...
+        Each unit's needs come earlier among ``units`` or are done in the run folder; ``ValueError`` if not. What a unit raises ends the
+        iteration with that exception; finished units stay finished.
+        """
 
 
 def check_order(units: Sequence[Unit], run: RunFolder) -> None:
