@@ -20,6 +20,8 @@ from petkit.errors import ModelError
 from petkit.files import write_json
 from petkit.pvp import Task
 from petkit.sampling import epoch_batch
+from petkit.strategies import FULL, Strategy
+from petkit.strategies.preparing import prepared
 from petkit.taskspec import task_spec
 from petkit.training import Trained, TrainSettings, autocast, train
 from petkit.units import UnitContext
@@ -50,9 +52,13 @@ def train_classifier(
     batch: int,
     pad_id: int,
     seed: int,
+    how: Strategy = FULL,
     context: UnitContext | None = None,
 ) -> Trained:
-    """Train in place on ``encoded`` (N rows) with ``targets``: (N, C) soft labels or (N,) label indices, as ``loss`` wants them."""
+    """Train in place on ``encoded`` (N rows) with ``targets``: (N, C) soft labels or (N,) label indices, as ``loss`` wants them.
+
+    ``how`` says which weights change.
+    """
     goal = torch.from_numpy(np.ascontiguousarray(targets))
 
     def losses(step: int, micro: int) -> dict[str, Tensor]:
@@ -62,15 +68,17 @@ def train_classifier(
         wanted = goal[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
         return {"loss": loss(classifier_logits(model, rows), wanted)}
 
-    return train(
-        model,
-        losses,
-        settings,
-        seed=seed,
-        stage="classifier",
-        checkpoint=context.work / "training.safetensors" if context else None,
-        on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
-    )
+    with prepared(model, how, seed=seed) as before_step:
+        return train(
+            model,
+            losses,
+            settings,
+            seed=seed,
+            stage="classifier",
+            checkpoint=context.work / "training.safetensors" if context else None,
+            before_step=before_step,
+            on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
+        )
 
 
 @torch.inference_mode()

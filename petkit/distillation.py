@@ -26,6 +26,7 @@ from petkit.rows import Rows
 from petkit.sampling import epoch_total
 from petkit.settings import ClassifierSettings
 from petkit.stages import Stage
+from petkit.strategies import strategy
 from petkit.training import Trained
 from petkit.units import UnitContext
 
@@ -38,7 +39,7 @@ def distill_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train the classifier on the pool's soft labels from the unit ``spec["teacher"]``, no labelled row among them.
 
     Then a temperature is fitted so that its confidence on the pool matches the soft labels, and divided into its last layer.
-    Writes ``model/``; record: ``test`` scores, ``temperature``, ``losses``, ``counts``.
+    Writes ``model/``; record: ``test`` scores, ``temperature``, ``losses``, ``counts``, and how much was trained, as a member's.
     """
     stage = Stage.of(spec, context)
     pool = stage.rows("pool")
@@ -87,7 +88,18 @@ def fit_classifier(
     encoder = stage.encoder(tokenizer, longest=longest_input(model.config))
     encoded = encoder.plain(rows, stage.task)
     loop = loop_settings(settings, stage.settings.precision)
-    trained = train_classifier(model, encoded, targets, loss, loop, batch=settings.batch, pad_id=encoder.pad_id, seed=seed, context=context)
+    trained = train_classifier(
+        model,
+        encoded,
+        targets,
+        loss,
+        loop,
+        batch=settings.batch,
+        pad_id=encoder.pad_id,
+        seed=seed,
+        how=strategy(settings.strategy),
+        context=context,
+    )
     draws = settings.steps * settings.accumulate * settings.batch
     tokens = epoch_total(seed, "classifier", lengths=encoded.lengths, draws=draws)
     return Fitted(model, tokenizer, encoder, encoded, trained, tokens)
@@ -112,4 +124,5 @@ def _fit(
     length = fitted.encoder.max_length
     save_classifier(fitted.model, fitted.tokenizer, context.out / "model", task=task, max_length=length, card=card)
     work = {"trained_steps": fitted.trained.steps, "trained_tokens": fitted.tokens, "forward_tokens": tally.tokens}
-    return {"test": scores, "temperature": temperature, "losses": fitted.trained.losses, "counts": work}
+    trained = {"losses": fitted.trained.losses, **fitted.trained.extent()}
+    return {"test": scores, "temperature": temperature, **trained, "counts": work}

@@ -31,6 +31,8 @@ from petkit.sampling import epoch_batch, epoch_total
 from petkit.scoring import ScoringPlan, label_scores, plan, score_rows, slot_scores
 from petkit.settings import MemberSettings, Settings
 from petkit.stages import Stage
+from petkit.strategies import strategy
+from petkit.strategies.preparing import prepared
 from petkit.training import Trained, TrainSettings, train
 from petkit.units import UnitContext
 
@@ -89,15 +91,17 @@ def train_member(
         label = on_labels(scores, targets)
         return {"loss": mix_losses(label, language, weight=settings.mlm_weight), "label": label, "mlm": language}
 
-    return train(
-        model,
-        losses,
-        loop_settings(settings, precision),
-        seed=seed,
-        stage="member",
-        checkpoint=context.work / "training.safetensors" if context else None,
-        on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
-    )
+    with prepared(model, strategy(settings.strategy), seed=seed) as before_step:
+        return train(
+            model,
+            losses,
+            loop_settings(settings, precision),
+            seed=seed,
+            stage="member",
+            checkpoint=context.work / "training.safetensors" if context else None,
+            before_step=before_step,
+            on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
+        )
 
 
 def _with_language(data: MemberData, settings: MemberSettings) -> bool:
@@ -206,7 +210,8 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train one member, then score pool and test rows with it.
 
     ``spec``: ``pattern`` index, ``repetition``, ``generation``, ``set`` (unit and file of the rows labelled for it, or None).
-    Record: ``pattern``, ``test`` scores, mean ``losses`` at the end, number of ``labeled`` rows, ``counts``.
+    Record: ``pattern``, ``test`` scores, mean ``losses`` at the end, number of ``labeled`` rows, ``counts``, and how much was trained:
+    ``trained_parameters``, ``parameters``, ``trained_share``.
     """
     stage = Stage.of(spec, context)
     settings, pvp = stage.settings, stage.task.pvps[spec["pattern"]]
@@ -236,6 +241,7 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         "labeled": len(labeled),
         "test": evaluate(parts["test"].labels, scores["test"]),
         "losses": trained.losses,
+        **trained.extent(),
         "counts": {
             "trained_steps": trained.steps,
             "trained_tokens": trained_tokens(data, settings.member, seed=seed),

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.presets import plain_objectives
+from petkit.strategies import FORMS, PLAIN_FORMS, strategy
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
 
@@ -26,7 +27,7 @@ labelled rows. zero-shot: untrained patterns, distilled. tfidf: TF-IDF and logis
 
 @dataclass(frozen=True)
 class Optimization:
-    """Updates of one model. Units: steps are updates; batch sizes count rows per micro-batch."""
+    """Updates of one model. Units: steps are updates; batch sizes count rows per micro-batch. strategy: see ``petkit.strategies``."""
 
     steps: int = 1000
     learning_rate: float = 1e-5
@@ -35,6 +36,7 @@ class Optimization:
     warmup: float = 0.0
     weight_decay: float = 0.01
     clip: float | None = 1.0
+    strategy: str = "full"
 
 
 @dataclass(frozen=True)
@@ -148,9 +150,20 @@ def _problems(settings: Any) -> list[str]:
             (0 <= part.weight_decay < math.inf, f"{name}.weight_decay is {part.weight_decay}; 0 or more is legal"),
             (0 <= part.warmup < 1, f"{name}.warmup is {part.warmup}; a share from 0 to below 1 is legal"),
             (part.clip is None or part.clip > 0, f"{name}.clip is {part.clip}; above 0, or none, is legal"),
+            _strategy_rule(name, part.strategy),
         ]
     found = [problem for holds, problem in rules if not holds]
     return found + _choice_problems(settings)
+
+
+def _strategy_rule(name: str, text: str) -> tuple[bool, str]:
+    """Only members may keep adapters: plain transformers, which the classifier is for, knows none."""
+    forms, why = (FORMS, "") if name == "member" else (PLAIN_FORMS, ", so that plain transformers opens the classifier")
+    try:
+        holds = strategy(text).kind != "adapters" or name == "member"
+    except SettingsError:
+        holds = False
+    return holds, f"{name}.strategy is {text!r}; legal are {', '.join(forms)}{why}"
 
 
 def _choice_problems(settings: Any) -> list[str]:

@@ -76,11 +76,21 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training was: updates made, and the mean of each named loss over the last tenth of the steps."""
+    """What training was: updates made, and the mean of each named loss over the last tenth of the steps.
+
+    ``trained_parameters`` of the model's ``parameters`` could change; those that were frozen for a while count among them.
+    """
 
     steps: int
     losses: dict[str, float]
     seconds: float
+    trained_parameters: int
+    parameters: int
+
+    def extent(self) -> dict[str, float]:
+        """How much was trained, for a stage's record: ``trained_parameters``, ``parameters`` and the first's ``trained_share``."""
+        share = round(self.trained_parameters / self.parameters, 6)
+        return {"trained_parameters": self.trained_parameters, "parameters": self.parameters, "trained_share": share}
 
 
 @contextmanager
@@ -124,6 +134,7 @@ def train(
     stage: str,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = 60.0,
+    before_step: Callable[[int, int], None] | None = None,
     on_step: Callable[[int, int, Mapping[str, float] | None], None] | None = None,
     log_every: int = 50,
 ) -> Trained:
@@ -134,6 +145,8 @@ def train(
             an undisturbed one. Dropout's generator is seeded before every step.
         checkpoint: file for exact resume, written about every ``checkpoint_seconds`` and removed by nobody here;
             an unreadable one is ignored and training starts over.
+        before_step: called before every update with (step, steps), steps from 0; may freeze and thaw weights of those that are
+            trainable at the start. A frozen weight gets no update and no decay, and AdamW counts no step for it.
         on_step: called after every update with (step, steps, mean losses since the last report or None).
     """
     device = next(model.parameters()).device
@@ -145,6 +158,8 @@ def train(
     optimizer.zero_grad(set_to_none=True)
     model.train()
     for step in range(first, settings.steps):
+        if before_step is not None:
+            before_step(step, settings.steps)
         with seeded(seed, stage, "dropout", step):
             _update(model, optimizer, losses, settings, step, device, meter)
         if step + 1 == settings.steps - max(1, settings.steps // 10):
@@ -155,7 +170,8 @@ def train(
             save_checkpoint(checkpoint, model, optimizer, step + 1, meter.state())
             saved = time.monotonic()
     model.eval()
-    return Trained(settings.steps, meter.tail(), time.monotonic() - started)
+    trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+    return Trained(settings.steps, meter.tail(), time.monotonic() - started, trained, sum(p.numel() for p in model.parameters()))
 
 
 def _update(

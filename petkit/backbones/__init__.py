@@ -31,6 +31,7 @@ from petkit.backbones.modelfiles import (
 )
 from petkit.backbones.stacks import Stack, gather_slots, hidden_states, slot_states
 from petkit.errors import ModelError
+from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
 
 if TYPE_CHECKING:
     from petkit.batching import Batch
@@ -214,6 +215,8 @@ def load_masked_lm(path: str, *, trust_remote_code: bool = False, revision: str 
         model, found = open_pretrained(AutoModelForMaskedLM, path, config=config, output_loading_info=True, **options)
     own = FAMILIES[config.model_type].own
     _refuse_lost(path, [key for key in found["missing_keys"] if not key.startswith(own)])
+    if hasattr(config, ADAPTERS_KEY):
+        restore_adapters(model, path)
     return MaskedLM(model, missing=[key for key in found["missing_keys"] if key.startswith(own)])
 
 
@@ -237,6 +240,8 @@ def load_classifier(
     Arguments and errors as ``load_masked_lm``.
     """
     path, config, options = _prepare(path, trust_remote_code, revision, local_files_only)
+    if hasattr(config, ADAPTERS_KEY):
+        raise ModelError(f"model {path!r} has adapters, which an ordinary classifier cannot have; take the checkpoint it was made from")
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "single_label_classification"

@@ -50,6 +50,7 @@ for _part in ("member", "classifier", "supervised"):
         (f"{_part}.weight_decay", -0.1, f"{_part}.weight_decay is -0.1"),
         (f"{_part}.warmup", 1, f"{_part}.warmup is 1"),
         (f"{_part}.clip", 0, f"{_part}.clip is 0"),
+        (f"{_part}.strategy", "half", f"{_part}.strategy is 'half'; legal are full, last:N, gradual, "),
     ]
 
 
@@ -64,6 +65,18 @@ def test_every_rule_is_held_and_names_value_and_legal_ones(name: str, value: Any
 def test_every_setting_with_a_range_has_a_case_above() -> None:
     free = {"seed", "patterns", "deterministic", "baselines"}
     assert {name for name in _flat(Settings().as_dict()) if name not in {case[0] for case in BROKEN}} == free
+
+
+@pytest.mark.parametrize("part", ["member", "classifier", "supervised"])
+def test_only_members_take_adapters(part: str) -> None:
+    """A classifier with adapters is none that plain transformers opens."""
+    for strategy in ("full", "last:2", "gradual", "lora", "lora:4"):
+        assert getattr(apply_changes(Settings(), {f"{part}.strategy": strategy}), part).strategy == strategy
+    if part == "member":
+        assert apply_changes(Settings(), {"member.strategy": "adapters:16"}).member.strategy == "adapters:16"
+        return
+    with pytest.raises(SettingsError, match=r"strategy is 'adapters'; legal are full, last:N, gradual, lora\[:RANK\], so that plain"):
+        apply_changes(Settings(), {f"{part}.strategy": "adapters"})
 
 
 def test_all_problems_come_at_once() -> None:

@@ -1,0 +1,92 @@
+"""Where models of each family have what strategies freeze, fill and wrap: layers, ends of sublayers, queries and values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from petkit.errors import ModelError
+
+__all__ = ["ANATOMY", "Anatomy", "anatomy", "encoder_norms", "head_parameters", "layers", "parts"]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Names of the parts of an encoder."""
+
+    layers: Callable[[Any], list[nn.Module]]
+    """encoder -> its layers from the bottom to the top, shared ones once."""
+    ends: tuple[str, str]
+    """Within a layer: the linear layers that end attention and feed-forward, before what they give is added to what they were given."""
+    queries: tuple[str, ...]
+    """Within a layer: the linear layers that make queries and values."""
+    top: tuple[str, ...] = ()
+    """Within the encoder: what stands above the last layer."""
+
+
+def _stacked(encoder: Any) -> list[nn.Module]:
+    return list(encoder.encoder.layer)
+
+
+def _shared(encoder: Any) -> list[nn.Module]:
+    return [layer for group in encoder.encoder.albert_layer_groups for layer in group.albert_layers]
+
+
+_BERT = Anatomy(_stacked, ("attention.output.dense", "output.dense"), ("attention.self.query", "attention.self.value"))
+
+ANATOMY: dict[str, Anatomy] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "camembert": _BERT,
+    "electra": _BERT,
+    "albert": Anatomy(_shared, ("attention.dense", "ffn_output"), ("attention.query", "attention.value")),
+    "distilbert": Anatomy(
+        lambda encoder: list(encoder.transformer.layer), ("attention.out_lin", "ffn.lin2"), ("attention.q_lin", "attention.v_lin")
+    ),
+    "deberta-v2": Anatomy(_stacked, ("attention.output.dense", "output.dense"), ("attention.self.query_proj", "attention.self.value_proj")),
+    "modernbert": Anatomy(lambda encoder: list(encoder.layers), ("attn.Wo", "mlp.Wo"), ("attn.Wqkv",), top=("final_norm",)),
+}
+"""config.model_type -> anatomy."""
+
+
+def anatomy(model: Any) -> Anatomy:
+    """That of a transformers model. Raises ModelError for a family that is not in the table."""
+    kind = model.config.model_type
+    if kind not in ANATOMY:
+        raise ModelError(f"models of type {kind!r} can be trained in full only; other strategies know {', '.join(ANATOMY)}")
+    return ANATOMY[kind]
+
+
+def layers(model: Any) -> list[nn.Module]:
+    """The encoder's layers from the bottom to the top; layers that ALBERT runs again and again once."""
+    return anatomy(model).layers(model.base_model)
+
+
+def head_parameters(model: Any) -> list[nn.Parameter]:
+    """What is not the encoder's, and the encoder's pooler, which belongs to the head.
+
+    A decoder that is tied to the word embeddings is the encoder's.
+    """
+    inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith("pooler.")}
+    return [p for p in model.parameters() if id(p) not in inside]
+
+
+def parts(model: Any) -> list[list[nn.Parameter]]:
+    """A model's parameters from the top to the bottom, each once: head, last layer, ..., first layer with embeddings and all else."""
+    how, encoder = anatomy(model), model.base_model
+    above = [p for name in how.top for p in encoder.get_submodule(name).parameters()]
+    found = [head_parameters(model), *([*layer.parameters()] for layer in reversed(layers(model)))]
+    found[1] += above
+    seen = {id(p) for part in found for p in part}
+    found[-1] += [p for p in model.parameters() if id(p) not in seen]
+    return found
+
+
+def encoder_norms(model: Any) -> list[nn.Parameter]:
+    """Scales and shifts of the encoder's layer norms, those of the embeddings included."""
+    norms = (module for module in model.base_model.modules() if type(module).__name__.endswith("Norm"))
+    return [p for norm in norms for p in norm.parameters(recurse=False)]
