@@ -19,6 +19,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from petkit.backbones import heads, stacks
+from petkit.backbones.dropout import set_dropout
 from petkit.backbones.heads import Head
 from petkit.backbones.modelfiles import (
     check_folder,
@@ -195,7 +196,14 @@ def _on(array: NDArray[np.int64], device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device, non_blocking=True)
 
 
-def load_masked_lm(path: str, *, trust_remote_code: bool = False, revision: str | None = None, local_files_only: bool = False) -> MaskedLM:
+def load_masked_lm(
+    path: str,
+    *,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    local_files_only: bool = False,
+    dropout: float | None = None,
+) -> MaskedLM:
     """Open a checkpoint as a masked language model, in float32 and evaluation mode.
 
     A head that the checkpoint lacks is drawn at random (seed 0) and named in ``MaskedLM.missing``.
@@ -205,14 +213,17 @@ def load_masked_lm(path: str, *, trust_remote_code: bool = False, revision: str 
         trust_remote_code: let code in the checkpoint run.
         revision: of the hub repository.
         local_files_only: take hub names from the local cache only.
+        dropout: rate of all its layers while it is trained, whatever its config says and goes on to say; None for the config's.
 
     Raises ModelError: not a model folder, a model type outside ``FAMILIES``, pickle weights, damaged or incomplete weights.
     """
     path, config, options = _prepare(path, trust_remote_code, revision, local_files_only)
+    usual = set_dropout(config, dropout)
     model, found = open_pretrained(AutoModelForMaskedLM, path, config=config, output_loading_info=True, **options)
     if getattr(config, "legacy", False) and any(key.startswith("lm_predictions.lm_head.") for key in found["unexpected_keys"]):
         config.legacy = False  # the published DeBERTa-v3 files hold the other head, and their configs do not say so
         model, found = open_pretrained(AutoModelForMaskedLM, path, config=config, output_loading_info=True, **options)
+    model.config.update(usual)
     own = FAMILIES[config.model_type].own
     _refuse_lost(path, [key for key in found["missing_keys"] if not key.startswith(own)])
     if hasattr(config, ADAPTERS_KEY):
@@ -264,10 +275,15 @@ def _prepare(path: str, trust_remote_code: bool, revision: str | None, local_fil
     return path, config, {**common, "dtype": torch.float32, "use_safetensors": True, "attn_implementation": attention}
 
 
-def load_tokenizer(path: str, *, trust_remote_code: bool = False, revision: str | None = None, local_files_only: bool = False) -> Any:
+def load_tokenizer(
+    path: str, *, trust_remote_code: bool = False, revision: str | None = None, local_files_only: bool = False, masked: bool = True
+) -> Any:
     """Open a checkpoint's tokenizer. Arguments as ``load_masked_lm``.
 
-    Raises ModelError: no tokenizer there, none that tracks characters ("fast"), or none with a mask and a padding token.
+    Args:
+        masked: it has to be one of a masked language model. Otherwise a missing padding token (GPT-2) is the end token.
+
+    Raises ModelError: no tokenizer there, none that tracks characters ("fast"), or none with the mask and padding tokens that it needs.
     """
     path = resolve(path)
     check_tokenizer_folder(path)
@@ -280,9 +296,11 @@ def load_tokenizer(path: str, *, trust_remote_code: bool = False, revision: str 
     )
     if not tokenizer.is_fast:
         raise ModelError(f"tokenizer {path!r} is a slow one; a tokenizer.json is needed")
-    for name in ("mask_token", "pad_token"):
+    if not masked and tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    for name in ("mask_token", "pad_token") if masked else ("pad_token",):
         if getattr(tokenizer, name) is None:
-            raise ModelError(f"tokenizer {path!r} has no {name}; it is not one of a masked language model")
+            raise ModelError(f"tokenizer {path!r} has no {name}; it is not one of a {'masked ' if masked else ''}language model")
     return tokenizer
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from petkit.objectives.corrupt import Boundaries
-from petkit.objectives.rows import BoolArray, IntArray
+from petkit.objectives.rows import BoolArray, FloatArray, IntArray
 
 __all__ = ["CausalBatch", "MaskedBatch", "PairBatch", "PermutationBatch", "ReplacedBatch", "TextToTextBatch", "share"]
 
@@ -35,12 +35,14 @@ class MaskedBatch:
 class ReplacedBatch:
     """ELECTRA's: the generator's masked batch, and the ``originals`` (B, T) int64 that the discriminator's labels compare with.
 
-    ``valid`` (B, T) bool: the positions that the discriminator's loss counts.
+    ``valid`` (B, T) bool: the positions that the discriminator's loss counts. ``draws`` (S,) float64 in [0, 1): by which the generator's
+    tokens are drawn at the selected positions, so that they depend on no device and no rank.
     """
 
     masked: MaskedBatch
     originals: IntArray
     valid: BoolArray
+    draws: FloatArray
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,10 @@ def _rows(batch: Any) -> int:
 def _part(batch: Any, start: int, stop: int) -> Any:
     if isinstance(batch, MaskedBatch):
         return _masked_part(batch, start, stop)
+    if isinstance(batch, ReplacedBatch):
+        here = _inside(batch.masked, start, stop)
+        masked = _masked_part(batch.masked, start, stop)
+        return ReplacedBatch(masked, batch.originals[start:stop], batch.valid[start:stop], batch.draws[here])
     values = {field.name: getattr(batch, field.name) for field in fields(batch)}
     return replace(batch, **{name: _part(value, start, stop) if name == "masked" else value[start:stop] for name, value in values.items()})
 
@@ -124,12 +130,19 @@ def _part(batch: Any, start: int, stop: int) -> Any:
 def _masked_part(batch: MaskedBatch, start: int, stop: int) -> MaskedBatch:
     length = batch.inputs.shape[1]
     low, high = start * length, stop * length
-    here = (batch.positions >= low) & (batch.positions < high)
+    here = _inside(batch, start, stop)
     inner = batch.boundaries
     if inner is not None:
         mine = (inner.left >= low) & (inner.left < high)
         inner = Boundaries(inner.left[mine] - low, inner.right[mine] - low, inner.offsets[mine], inner.targets[mine])
     return MaskedBatch(batch.inputs[start:stop], batch.positions[here] - low, batch.targets[here], inner)
+
+
+def _inside(batch: MaskedBatch, start: int, stop: int) -> BoolArray:
+    """(S,) bool: the selected positions that lie in these rows."""
+    length = batch.inputs.shape[1]
+    inside: BoolArray = (batch.positions >= start * length) & (batch.positions < stop * length)
+    return inside
 
 
 def padded_columns(selection: BoolArray) -> IntArray:

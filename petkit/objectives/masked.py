@@ -108,8 +108,9 @@ class ReplacedTokenDetection:
     def batch(
         self, ids: IntArray, valid: BoolArray, vocabulary: Vocabulary, rng: np.random.Generator, **given: IntArray | None
     ) -> ReplacedBatch:
-        """(B, T) ids -> the generator's batch, and the original ids."""
-        return ReplacedBatch(self.masked.batch(ids, valid, vocabulary, rng, **given), ids, valid)
+        """(B, T) ids -> the generator's batch, the original ids, and the draws by which the generator's tokens are chosen."""
+        masked = self.masked.batch(ids, valid, vocabulary, rng, **given)
+        return ReplacedBatch(masked, ids, valid, rng.random(len(masked.positions)))
 
 
 @dataclass(frozen=True)

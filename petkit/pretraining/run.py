@@ -19,8 +19,9 @@ from petkit.batching import Batch
 from petkit.errors import DataError, SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import digest
-from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary, objective, stream
+from petkit.objectives import MaskedLanguageModeling, Vocabulary, objective, stream
 from petkit.pretraining.corpus import TokenUnits, pack, read_documents, tokenize_units
+from petkit.pretraining.learners import masked_lm_loss
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.wordpiece import train_wordpiece
 from petkit.provenance import checkpoint_digest, library_versions, publish
@@ -29,21 +30,9 @@ from petkit.sampling import epoch_batch
 from petkit.training import autocast, seeded, train
 from petkit.units import Unit, UnitContext
 
-__all__ = ["masked_lm_loss", "new_bert", "pretrain", "pretrain_unit", "repeat_positions", "run_pretraining"]
+__all__ = ["new_bert", "pretrain", "pretrain_unit", "repeat_positions", "run_pretraining"]
 
 Int = npt.NDArray[np.int64]
-
-
-def masked_lm_loss(model: MaskedLM, batch: Batch, masked: MaskedBatch) -> Tensor:
-    """Mean cross-entropy at the selected positions; 0 where nothing is selected. Last layer and head see those positions only.
-
-    Args:
-        batch: (B, T) with ``input_ids`` already corrupted. masked: positions (S,) into the flattened (B T), targets (S,).
-    """
-    if len(masked.positions) == 0:
-        return model.hidden(batch).sum() * 0.0
-    targets = torch.from_numpy(masked.targets).to(model.device, non_blocking=True)
-    return functional.cross_entropy(model.vocab_logits(model.hidden_at(batch, masked.positions)).float(), targets)
 
 
 def _batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device) -> Batch:

@@ -115,6 +115,9 @@ def test_electra_labels_what_was_replaced_not_where_it_was_masked() -> None:
     rows, valid = framed([200] * 50, 202)
     batch = batch_of("electra", rows, valid)
     assert batch.originals is rows
+    assert batch.draws.shape == batch.masked.positions.shape
+    assert ((batch.draws >= 0) & (batch.draws < 1)).all()
+    assert not np.array_equal(batch.draws, batch_of("electra", rows, valid, seed=9).draws)
     masks = (batch.masked.inputs.reshape(-1)[batch.masked.positions] == WORDS.mask_id).mean()
     assert masks == pytest.approx(0.85, abs=0.03)
 

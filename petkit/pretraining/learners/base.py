@@ -1,0 +1,172 @@
+"""What all learners share: questions to a model and the sums of their losses."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from petkit.backbones import MaskedLM
+from petkit.backbones.modelfiles import quiet
+from petkit.batching import Batch
+from petkit.objectives import Vocabulary
+
+__all__ = ["Asked", "Learner", "on", "states_at", "summed", "token_batch"]
+
+Int = npt.NDArray[np.int64]
+
+_CELLS: Final = 2**26
+"""At most so many logits exist at a time: 256 MiB in float32."""
+
+
+def on(array: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """An array on ``device``; a copy to a GPU is queued and does not wait for it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def token_batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device, *, types: Int | None = None) -> Batch:
+    """(B, T) ids, which are no padding, and types (None: zeros) as a batch without slots on ``device``."""
+    tokens, mask = on(ids, device), on(valid.astype(np.int64), device)
+    kinds = torch.zeros_like(tokens) if types is None else on(types, device)
+    return Batch(tokens, mask, kinds, tokens.new_zeros((len(ids), 0)))
+
+
+def states_at(model: MaskedLM, batch: Batch, *groups: Int) -> list[Tensor]:
+    """The last layer's states at several groups of positions (N,) into the flattened (B T), in any order: (N, H) for each.
+
+    The last layer runs once, and at these positions only.
+    """
+    places, where = np.unique(np.concatenate(groups), return_inverse=True)
+    states = model.hidden_at(batch, places.astype(np.int64))
+    parts = np.split(where, np.cumsum([len(group) for group in groups])[:-1])
+    return [states.index_select(0, on(part, states.device)) for part in parts]
+
+
+def summed(term: Callable[..., Tensor], *rows: Tensor, width: int) -> Tensor:
+    """The sum of ``term`` over pieces of rows. What a piece needs of ``width`` numbers a row is computed again in the backward pass.
+
+    So there are never more than some 67 million logits, however many positions are asked. A term draws nothing.
+
+    Args:
+        term: (pieces of the rows) -> a sum over the piece, of any shape. rows: tensors with the same first axis.
+    """
+    size = max(1, _CELLS // width)
+    if len(rows[0]) <= size:
+        return term(*rows)
+    pieces = zip(*(tensor.split(size) for tensor in rows), strict=True)
+    return torch.stack([checkpoint(term, *piece, use_reentrant=False, preserve_rng_state=False) for piece in pieces]).sum(0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """N questions with one right answer each.
+
+    Attributes:
+        hidden: (N, H). targets: (N,) int64. logits: (N, H) -> (N, V). width: V.
+    """
+
+    hidden: Tensor
+    targets: Tensor
+    logits: Callable[[Tensor], Tensor]
+    width: int
+
+    def loss(self) -> Tensor:
+        """The sum of the cross-entropies, a scalar float32; 0 where nothing is asked, and still part of the graph."""
+        return summed(self._loss, self.hidden, self.targets, width=self.width)
+
+    def measured(self) -> tuple[float, float, float]:
+        """Sum of the cross-entropies, how many answers are right, and N."""
+        total = summed(self._measured, self.hidden, self.targets, width=self.width).tolist()
+        return total[0], total[1], len(self.targets)
+
+    def _loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return functional.cross_entropy(self.logits(hidden).float(), targets, reduction="sum")
+
+    def _measured(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        logits = self.logits(hidden).float()
+        return torch.stack([functional.cross_entropy(logits, targets, reduction="sum"), (logits.argmax(-1) == targets).sum().float()])
+
+
+class Learner(nn.Module):
+    """A model and an objective: batches in, named losses out. All that it trains is among its parameters.
+
+    Batches hold numpy arrays; ``forward`` queues them to the model's device and waits for nothing.
+
+    Attributes:
+        objective: a row of petkit.objectives. model: what is trained and saved. weights: of the parts in the loss; 1 where not named.
+    """
+
+    def __init__(self, objective: Any, model: Any, vocabulary: Vocabulary) -> None:
+        super().__init__()
+        self.objective, self.model, self.vocabulary = objective, model, vocabulary
+        self.weights: Mapping[str, float] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first: Tensor = next(self.model.parameters())
+        return first.device
+
+    def counts(self, batch: Any) -> dict[str, float]:
+        """How many terms the mean of each part has, read off the arrays."""
+        raise NotImplementedError
+
+    def asked(self, batch: Any) -> dict[str, Asked]:
+        """The questions of each part."""
+        raise NotImplementedError
+
+    def sums(self, batch: Any) -> dict[str, Tensor]:
+        """The sum of each part's terms."""
+        return {name: part.loss() for name, part in self.asked(batch).items()}
+
+    def forward(self, batch: Any, counts: Mapping[str, float]) -> dict[str, Tensor]:
+        """Scalars: ``loss``, and by name its parts, each the sum of its terms divided by ``counts``; 0 where that is 0.
+
+        With R ranks, ``counts`` of the whole batch divided by R make the mean of the ranks' gradients exactly that of the whole batch.
+        """
+        parts = {name: total / counts[name] if counts[name] else total * 0.0 for name, total in self.sums(batch).items()}
+        loss = torch.stack([self.weights.get(name, 1.0) * part for name, part in parts.items()]).sum()
+        return {"loss": loss, **{name: part.detach() for name, part in parts.items()}}
+
+    @torch.no_grad()
+    def score(self, batch: Any) -> dict[str, tuple[float, float]]:
+        """Figures in evaluation mode as (sum, count): each part's loss, and ``PART_accuracy``."""
+        found: dict[str, tuple[float, float]] = {}
+        with evaluating(self):
+            for name, part in self.asked(batch).items():
+                total, right, count = part.measured()
+                found |= {name: (total, count), f"{name}_accuracy": (right, count)}
+        return found
+
+    def save(self, folder: Path, *, half: bool = False) -> None:
+        """Write what plain transformers opens into ``folder`` (in half precision if asked), and beside it what belongs to it."""
+        save_pretrained(self.model.model if isinstance(self.model, MaskedLM) else self.model, folder, half=half)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode inside the block, as it was after it."""
+    was = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in was:
+            part.training = training
+
+
+def save_pretrained(model: Any, folder: Path, *, half: bool) -> None:
+    """Write a transformers model as safetensors; its own weights stay as they are."""
+    with quiet():
+        (copy.deepcopy(model).half() if half else model).save_pretrained(str(folder))

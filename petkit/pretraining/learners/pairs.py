@@ -1,0 +1,51 @@
+"""Next-sentence and sentence-order prediction beside masked language modelling: the first position says which kind of pair it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from torch import Tensor
+
+from petkit.objectives import PairBatch
+from petkit.pretraining.learners.base import Asked, Learner, on, states_at, token_batch
+from petkit.pretraining.learners.masked import masked_tokens
+
+__all__ = ["PAIR_HEADS", "PairLearner"]
+
+
+def _bert(model: Any, states: Tensor) -> Tensor:
+    pooler = model.bert.pooler
+    logits: Tensor = model.cls.seq_relationship(pooler.activation(pooler.dense(states)))
+    return logits
+
+
+def _albert(model: Any, states: Tensor) -> Tensor:
+    logits: Tensor = model.sop_classifier(model.albert.pooler_activation(model.albert.pooler(states)))
+    return logits
+
+
+PAIR_HEADS: Final[dict[str, Callable[[Any, Tensor], Tensor]]] = {"bert": _bert, "albert": _albert}
+"""config.model_type -> (a ``*ForPreTraining`` model, last states (B, H) at the first position) -> logits (B, 2)."""
+
+
+class PairLearner(Learner):
+    """Parts ``mlm`` and, by the objective's name, ``nsp`` or ``sop``, both of weight 1. Label 1 is the random or the swapped pair.
+
+    The model is a ``BertForPreTraining`` or ``AlbertForPreTraining`` inside ``MaskedLM``; saved, it opens as a ``*ForMaskedLM`` too.
+    """
+
+    def counts(self, batch: PairBatch) -> dict[str, float]:
+        """Selected positions; pairs."""
+        return {"mlm": float(len(batch.masked.positions)), self.objective.name: float(len(batch.labels))}
+
+    def asked(self, batch: PairBatch) -> dict[str, Asked]:
+        """The hidden tokens; the pairs' kinds."""
+        rows, length = batch.masked.inputs.shape
+        tokens = token_batch(batch.masked.inputs, batch.valid, self.device, types=batch.types)
+        hidden, first = states_at(self.model, tokens, batch.masked.positions, np.arange(rows, dtype=np.int64) * length)
+        head = partial(PAIR_HEADS[self.model.model.config.model_type], self.model.model)
+        pairs = Asked(first, on(batch.labels, first.device), head, 2)
+        return {"mlm": masked_tokens(self.model, hidden, batch.masked), self.objective.name: pairs}
