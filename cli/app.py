@@ -11,6 +11,7 @@ from petkit.cli.demo import demo
 from petkit.cli.evaluate import evaluate
 from petkit.cli.exits import Commands
 from petkit.cli.export import export
+from petkit.cli.finetune import finetune
 from petkit.cli.objectives import objectives
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
@@ -43,6 +44,7 @@ app.command()(tasks)
 app.command()(new)
 app.command()(check)
 app.command()(pretrain)
+app.command()(finetune)
 app.command()(objectives)
 
 

@@ -26,7 +26,7 @@ PROGRAM_FAILED = "This is a failure of petkit, not a mistake of yours. Please re
 
 REGRESSION = 3
 
-_RESUMING = ("train", "pretrain", "demo", "evaluate")
+_RESUMING = ("train", "pretrain", "finetune", "demo", "evaluate")
 
 
 class Commands(TyperGroup):

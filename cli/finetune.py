@@ -1,0 +1,119 @@
+"""``petkit finetune``: a checkpoint on labelled rows alone: labels, tags, answers, texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from rich.text import Text
+from typer import Argument, Option
+
+from petkit.cli.options import AsJson, Device, ModelName
+from petkit.cli.reporter import Reporter, print_json, spelled
+
+__all__ = ["finetune"]
+
+
+def finetune(
+    kind: Annotated[str, Argument(metavar="KIND", help="classify, tag (words), answer (spans of a context) or generate (text to text).")],
+    train: Annotated[str, Option("--train", metavar="F", help="Labelled rows; see docs/finetune.md for what each kind reads.")],
+    out: Annotated[Path, Option(metavar="DIR", help="The run folder: new, empty, or an unfinished run; the model ends in DIR/model.")],
+    model: ModelName = "builtin",
+    test: Annotated[str | None, Option(metavar="F", help="Rows for predictions and scores, never trained on.")] = None,
+    epochs: Annotated[float | None, Option(metavar="X", help="Passes over the training rows; default 3.")] = None,
+    steps: Annotated[int | None, Option(metavar="N", help="Updates, instead of --epochs.")] = None,
+    batch: Annotated[int | None, Option(metavar="N", help="Rows per update; default 32.")] = None,
+    accumulate: Annotated[int, Option(metavar="N", help="Parts of a batch, one after the other: less memory.")] = 1,
+    learning_rate: Annotated[float | None, Option(metavar="X", help="The largest, after the warm-up; default: the kind's.")] = None,
+    warmup: Annotated[float, Option(metavar="X", help="Share of the steps (from 1 on: their number) with a rising rate.")] = 0.1,
+    schedule: Annotated[str, Option(metavar="NAME", help="After the warm-up: linear (to 0), constant, or trapezoid.")] = "linear",
+    weight_decay: Annotated[float, Option(metavar="X", help="Of the weights, not of biases and norms.")] = 0.01,
+    max_length: Annotated[int | None, Option(metavar="N", help="Tokens per row, or per window of a long text.")] = None,
+    stride: Annotated[int | None, Option(metavar="N", help="tag, answer: tokens that neighbouring windows share.")] = None,
+    fields: Annotated[str | None, Option(metavar="A[,B]", help="classify, generate: columns of the texts; default text.")] = None,
+    label_column: Annotated[
+        str | None, Option(metavar="COLUMN", help="classify, generate: label, or what is to be written; default label.")
+    ] = None,
+    token_column: Annotated[str | None, Option(metavar="COLUMN", help="tag: lists of words; default tokens.")] = None,
+    tag_column: Annotated[str | None, Option(metavar="COLUMN", help="tag: lists of BIO tags; default tags.")] = None,
+    no_answer: Annotated[bool, Option("--no-answer", help="answer: a question may have none.")] = False,
+    null_threshold: Annotated[
+        float | None, Option(metavar="X", help="answer: none if the null score is more than X above the best answer's; default 0.")
+    ] = None,
+    n_best: Annotated[int | None, Option(metavar="N", help="answer: candidates listed per question; default 20.")] = None,
+    longest_answer: Annotated[int | None, Option(metavar="N", help="answer: tokens of one at most; default 30.")] = None,
+    target: Annotated[str | None, Option(metavar="WHAT", help="generate: label, similarity, answer, or text (default).")] = None,
+    prefix: Annotated[str | None, Option(metavar="TEXT", help="generate: what every source text begins with.")] = None,
+    longest_target: Annotated[int | None, Option(metavar="N", help="generate: tokens to write at most; default 64.")] = None,
+    beams: Annotated[int | None, Option(metavar="N", help="generate: of beam search; default 4.")] = None,
+    strategy: Annotated[str, Option(metavar="NAME", help="Which weights learn: full.")] = "full",
+    allow_overlap: Annotated[
+        bool, Option("--allow-overlap", help="Go on if training rows are also test rows; the report says so.")
+    ] = False,
+    precision: Annotated[
+        str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
+    ] = None,
+    seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
+    device: Device = "auto",
+    threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: as torch chooses.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a checkpoint on labelled rows. The same command resumes an unfinished run."""
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "steps": steps,
+        "batch": batch,
+        "accumulate": accumulate,
+        "learning_rate": learning_rate,
+        "warmup": warmup,
+        "schedule": schedule,
+        "weight_decay": weight_decay,
+        "max_length": max_length,
+        "stride": stride,
+        "fields": None if fields is None else tuple(field.strip() for field in fields.split(",")),
+        "label_column": label_column,
+        "token_column": token_column,
+        "tag_column": tag_column,
+        "no_answer": no_answer or None,
+        "null_threshold": null_threshold,
+        "n_best": n_best,
+        "longest_answer": longest_answer,
+        "target": target,
+        "prefix": prefix,
+        "longest_target": longest_target,
+        "beams": beams,
+        "strategy": strategy,
+        "threads": threads,
+        "seed": seed,
+    }
+    from petkit import finetuning
+    from petkit.compute import choose_device, default_precision
+
+    where = choose_device(device)
+    settings = finetuning.FinetuneSettings(**given, device=where, precision=precision or default_precision(where))
+    with Reporter(quiet=as_json) as reporter:
+        result = finetuning.finetune(
+            kind,
+            model=model,
+            train=train,
+            test=test,
+            out=out,
+            settings=settings,
+            allow_overlap=allow_overlap,
+            on_event=reporter.event,
+            on_notice=reporter.notice,
+        )
+    paths = {"path": str(out), "model_folder": str(result.model), "predictions": str(result.predictions) if result.predictions else None}
+    print_json({**result.report, **paths}) if as_json else _show(result.report, paths)
+
+
+def _show(report: dict[str, Any], paths: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    scores = report["test"]
+    line = "Nothing is scored: no test rows say what is right (--test)." if scores is None else f"Test rows: {spelled(scores)}"
+    console.print(Text(line), soft_wrap=True)
+    console.print(Text(f"Model: {paths['model_folder']}"), soft_wrap=True)
+    if paths["predictions"]:
+        console.print(Text(f"Predictions: {paths['predictions']}"), soft_wrap=True)
+    console.print(Text(f"Report: {Path(paths['path']) / 'report.json'}"), soft_wrap=True)

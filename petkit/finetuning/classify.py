@@ -1,0 +1,148 @@
+"""One text or a pair of texts, and one label of several.
+
+Encoders answer from their first token, causal models from the last one that is no padding; both by transformers' own heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import Tensor
+from torch.nn import functional
+from transformers import AutoModelForSequenceClassification
+
+from petkit.batching import Batch
+from petkit.data.problems import Problems
+from petkit.data.readers import source_stem
+from petkit.encoding.encoded import Encoded
+from petkit.errors import DataError
+from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
+from petkit.finetuning.loop import batches
+from petkit.finetuning.models import CAUSAL, ENCODERS, inputs_of, named_labels, open_model
+from petkit.finetuning.rows import LabelledText
+from petkit.finetuning.settings import FinetuneSettings
+from petkit.finetuning.sources import complete_records, text_value, unseen
+from petkit.finetuning.windows import encode_rows
+from petkit.metrics import score as all_scores
+
+__all__ = ["CLASSIFY", "encode_texts", "label_order"]
+
+
+def read(source: str, settings: FinetuneSettings) -> list[LabelledText]:
+    """Rows with the columns ``settings.fields`` and, where there is one, ``settings.label_column``. DataError names every problem."""
+    columns, label = settings.fields or (), settings.label_column or ""
+    problems, stem = Problems(source), source_stem(source)
+    rows = []
+    for record in complete_records(source, dict.fromkeys(columns, "--fields "), problems):
+        texts = [text_value(record, column, problems) for column in columns]
+        known = record.values.get(label) is not None
+        rows.append(LabelledText(f"{stem}:{record.row}", texts, text_value(record, label, problems, whole=True) if known else None))
+    problems.stop()
+    return rows
+
+
+def label_order(labels: Sequence[str]) -> list[str]:
+    """Labels once each: numbers by size, else by name.
+
+    >>> label_order(["10", "2", "2"]), label_order(["no", "maybe"])
+    (['2', '10'], ['maybe', 'no'])
+    """
+    found = set(labels)
+    return sorted(found, key=int) if all(label.isdecimal() for label in found) else sorted(found)
+
+
+def facts(train: Sequence[LabelledText], test: Sequence[LabelledText], settings: FinetuneSettings) -> Facts:
+    """``labels``, those of the training rows. DataError: rows without one, fewer than two labels, test labels that are not among them."""
+    missing = [row.id for row in train if row.label is None]
+    if missing:
+        raise DataError(
+            f"{len(missing)} training rows have no label in column {settings.label_column!r} (--label-column), first {missing[0]}"
+        )
+    labels = label_order([row.label for row in train if row.label is not None])
+    if len(labels) < 2:
+        raise DataError(f"the training rows have one label, {labels[0]!r}; at least 2 are needed")
+    unseen({row.label: row.id for row in reversed(test) if row.label is not None}, labels, what="labels")
+    return {"labels": labels}
+
+
+def open_classifier(path: str, job: Job, seed: int) -> Any:
+    """The checkpoint with a head for the labels, whose names are in its config."""
+    config = named_labels(job.config, job.facts["labels"])
+    config.problem_type = "single_label_classification"
+    if config.model_type in CAUSAL:
+        config.pad_token_id = job.tokenizer.pad_token_id  # by which the head finds the last token of each row
+    return open_model(AutoModelForSequenceClassification, path, config, seed=seed).to(job.settings.device)
+
+
+def encode_texts(rows: Sequence[LabelledText], job: Job) -> tuple[Encoded, int]:
+    """Rows as ``tokenizer(text, text_pair, truncation=True)`` gives them, and how many were cut.
+
+    Causal models have no token between two texts; they read a pair as one text with a line break in between.
+    """
+    max_length = job.settings.max_length or 0
+    texts = [list(row.texts) for row in rows]
+    if job.config.model_type in CAUSAL:
+        texts = [["\n".join(row)] for row in texts]
+    columns = [list(column) for column in zip(*texts, strict=True)]
+    whole = job.tokenizer(*columns, return_attention_mask=False, verbose=False)["input_ids"]
+    found = job.tokenizer(*columns, truncation=True, max_length=max_length, return_token_type_ids=True)
+    cut = sum(len(row) > max_length for row in whole)
+    return encode_rows(found["input_ids"], found["token_type_ids"]), cut
+
+
+def lessons(rows: Sequence[LabelledText], job: Job) -> Lessons:
+    """Cross-entropy of the label, as transformers' ``labels=`` has it."""
+    encoded, cut = encode_texts(rows, job)
+    index = {label: place for place, label in enumerate(job.facts["labels"])}
+    targets = torch.tensor([index[row.label or ""] for row in rows])
+
+    def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
+        wanted = targets[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
+        return functional.cross_entropy(model(**inputs_of(model, batch)).logits.float(), wanted)
+
+    return Lessons(encoded, loss, {"rows cut to --max-length": cut})
+
+
+def predict(model: Any, rows: Sequence[LabelledText], job: Job) -> list[Prediction]:
+    """Per row ``label``, its ``score``, and the ``probabilities`` of all labels."""
+    labels = job.facts["labels"]
+    logits = np.empty((len(rows), len(labels)))
+
+    def forward(batch: Batch) -> Tensor:
+        values: Tensor = model(**inputs_of(model, batch)).logits
+        return values.float()
+
+    for chosen, values in batches(model, encode_texts(rows, job)[0], forward, job):
+        logits[chosen] = values.cpu().numpy()
+    return [
+        {"label": labels[int(row.argmax())], "score": float(row.max()), "probabilities": dict(zip(labels, row.tolist(), strict=True))}
+        for row in softmax(logits, axis=1)
+    ]
+
+
+def score(rows: Sequence[LabelledText], predictions: Sequence[Prediction], job: Job) -> dict[str, Any] | None:
+    """All of ``petkit.metrics.score`` over the rows that have a label: accuracy, macro-F1, Matthews correlation, F1 per label, ..."""
+    labels = job.facts["labels"]
+    known = [(row.label, prediction) for row, prediction in zip(rows, predictions, strict=True) if row.label is not None]
+    if not known:
+        return None
+    probabilities = np.array([[prediction["probabilities"][label] for label in labels] for _, prediction in known])
+    return all_scores(probabilities, np.array([labels.index(label) for label, _ in known]), labels)
+
+
+CLASSIFY: Final = Kind(
+    name="classify",
+    row=LabelledText,
+    model_types=(*ENCODERS, *CAUSAL),
+    pipeline="text-classification",
+    read=read,
+    facts=facts,
+    open=open_classifier,
+    lessons=lessons,
+    predict=predict,
+    score=score,
+)

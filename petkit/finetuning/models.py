@@ -1,0 +1,130 @@
+"""Checkpoints of every kind that is fine-tuned here: opened from safetensors only, saved so that plain transformers opens them."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoTokenizer
+
+from petkit.backbones import FAMILIES
+from petkit.backbones import longest_input as longest_of_family
+from petkit.backbones.modelfiles import (
+    check_folder,
+    check_model_type,
+    check_tokenizer_folder,
+    open_pretrained,
+    quiet,
+    refuse_model_type,
+    resolve,
+)
+from petkit.batching import Batch
+from petkit.errors import ModelError
+
+__all__ = [
+    "CAUSAL",
+    "ENCODERS",
+    "TEXT_TO_TEXT",
+    "inputs_of",
+    "longest_input",
+    "named_labels",
+    "open_config",
+    "open_model",
+    "open_tokenizer",
+    "save_model",
+]
+
+ENCODERS: Final = tuple(FAMILIES)
+CAUSAL: Final = ("gpt2", "llama", "qwen2")
+TEXT_TO_TEXT: Final = ("t5", "bart")
+"""Model types (``config.model_type``) that are tried in the tests."""
+
+
+def open_config(path: str, legal: Sequence[str]) -> Any:
+    """A checkpoint's config; ModelError if it is no checkpoint of a legal type, or has pickle weights only."""
+    path = resolve(path)
+    check_folder(path)
+    check_model_type(path, list(legal))
+    config = open_pretrained(AutoConfig, path)
+    refuse_model_type(path, config.model_type, list(legal))
+    return config
+
+
+def open_tokenizer(path: str) -> Any:
+    """A checkpoint's tokenizer. Where it knows no padding (GPT-2), the end of a text serves, as in the published fine-tuning code.
+
+    Raises ModelError: no tokenizer there, none that tracks characters ("fast"), or none with a padding or an end token.
+    """
+    path = resolve(path)
+    check_tokenizer_folder(path)
+    tokenizer = open_pretrained(AutoTokenizer, path)
+    if not tokenizer.is_fast:
+        raise ModelError(f"tokenizer {path!r} is a slow one; a tokenizer.json is needed")
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ModelError(f"tokenizer {path!r} has neither a pad_token nor an eos_token, and rows of a batch need one")
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "right"
+    return tokenizer
+
+
+def open_model(auto: Any, path: str, config: Any, *, seed: int) -> Any:
+    """A checkpoint as ``auto`` (one of transformers' classes), in float32; a head that it lacks is drawn by ``seed``.
+
+    Raises ModelError if it lacks weights below the head.
+    """
+    path = resolve(path)
+    options: dict[str, Any] = {"config": config, "dtype": torch.float32, "use_safetensors": True}
+    family = FAMILIES.get(config.model_type)
+    if family is not None:
+        options["attn_implementation"] = family.attention
+    model, found = open_pretrained(auto, path, seed=seed, ignore_mismatched_sizes=True, output_loading_info=True, **options)
+    body = f"{model.base_model_prefix}." if hasattr(model, model.base_model_prefix) else ""
+    lost = sorted(key for key in found["missing_keys"] if key.startswith(body) and ".pooler." not in key)
+    if lost:
+        raise ModelError(f"model {path!r} lacks {len(lost)} of its weights ({', '.join(lost[:3])}, ...)")
+    return model
+
+
+def named_labels(config: Any, labels: Sequence[str]) -> Any:
+    """The config with label names, which pipelines show."""
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    return config
+
+
+def longest_input(config: Any) -> int | None:
+    """The most tokens a row may have, special tokens counted; None where positions have no end (T5)."""
+    if config.model_type in FAMILIES:
+        return longest_of_family(config)
+    found = getattr(config, "max_position_embeddings", None)
+    return None if found is None else int(found)
+
+
+def takes_types(model: Any) -> bool:
+    """Whether the model tells first and second segments apart by token types."""
+    return getattr(model.config, "type_vocab_size", 0) > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+
+
+def inputs_of(model: Any, batch: Batch) -> dict[str, Tensor]:
+    """A batch as the model's keyword arguments."""
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    return inputs | ({"token_type_ids": batch.token_type_ids} if takes_types(model) else {})
+
+
+def save_model(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None:
+    """Write model (safetensors) and tokenizer; what a plain pipeline feeds the model then is what it learned from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = copy.deepcopy(tokenizer)
+    changed.model_max_length = max_length
+    if takes_types(model) and "token_type_ids" not in tokenizer.model_input_names:  # transformers 5 leaves them out for ALBERT
+        changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
+        changed.init_kwargs["model_input_names"] = changed.model_input_names
+    with quiet():
+        model.to("cpu").save_pretrained(str(folder))
+        changed.save_pretrained(str(folder))
