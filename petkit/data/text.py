@@ -14,7 +14,7 @@ from typing import Final
 
 from petkit.errors import DataError
 
-__all__ = ["ENCODING", "LONGEST", "byte_blocks", "text_lines"]
+__all__ = ["ENCODING", "LONGEST", "byte_blocks", "decoded_blocks", "text_lines"]
 
 ENCODING: Final = "utf-8-sig"
 """UTF-8, with or without a byte order mark."""
@@ -47,7 +47,7 @@ def text_lines(blocks: Iterable[bytes], *, source: str, encoding: str = ENCODING
     ['a\r\n', 'b\r', 'c']
     """
     pending, number = "", 1
-    for text in _decoded(blocks, source, encoding):
+    for text in decoded_blocks(blocks, source, encoding):
         seen, begin, pending = max(0, len(pending) - 1), 0, pending + text
         for match in _END.finditer(pending, seen):
             if match.end() == len(pending) and pending[-1] == "\r":  # its \n may be in the next block
@@ -61,7 +61,8 @@ def text_lines(blocks: Iterable[bytes], *, source: str, encoding: str = ENCODING
         yield pending
 
 
-def _decoded(blocks: Iterable[bytes], source: str, encoding: str) -> Iterator[str]:
+def decoded_blocks(blocks: Iterable[bytes], source: str, encoding: str) -> Iterator[str]:
+    """Text, block by block. Raises DataError at bytes that are not ``encoding``, and at a NUL byte, naming byte and line."""
     decoder = _decoder(encoding, source)
     offset, line, zeros_are_text = 0, 1, b"\0" in "x".encode(encoding)
     for block in chain(blocks, [b""]):

@@ -20,7 +20,7 @@ from tokenizers import Tokenizer as Backend
 
 from petkit.errors import DataError, ModelError, raise_problems
 
-__all__ = ["Frame", "Ids", "Plain", "Spans", "plain_tokenizer"]
+__all__ = ["Frame", "Ids", "Plain", "Spans", "encoded", "plain_backend", "plain_tokenizer"]
 
 Ids = NDArray[np.int32]
 _HIDDEN: Final = "\ufdd0\ufdd1\ufdd2"
@@ -83,22 +83,24 @@ class Plain:
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
         """The tokens of each text, (T,) int32, without special tokens."""
-        return [np.array(one.ids, dtype=np.int32) for one in self._encoded(texts, fast=True)]
+        return [np.array(one.ids, dtype=np.int32) for one in encoded(self.backend, texts, fast=True)]
 
     def spans(self, texts: Sequence[str]) -> list[Spans]:
         """The tokens of each text with their places."""
-        return [_spans(one) for one in self._encoded(texts, fast=False)]
+        return [_spans(one) for one in encoded(self.backend, texts, fast=False)]
 
-    def _encoded(self, texts: Sequence[str], *, fast: bool) -> Iterator[Encoding]:
-        encode = self.backend.encode_batch_fast if fast else self.backend.encode_batch
-        for start in range(0, len(texts), _CHUNK):
-            chunk = list(texts[start : start + _CHUNK])
-            try:
-                encoded = encode(chunk, add_special_tokens=False)
-            except (TypeError, UnicodeEncodeError) as error:
-                raise_problems(DataError, "text that is no Unicode", _surrogates(chunk))
-                raise error
-            yield from encoded
+
+def encoded(backend: Backend, texts: Sequence[str], *, fast: bool) -> Iterator[Encoding]:
+    """Each text as the backend encodes it, nothing added; ``fast`` leaves out the places. Raises DataError on half a surrogate pair."""
+    encode = backend.encode_batch_fast if fast else backend.encode_batch
+    for start in range(0, len(texts), _CHUNK):
+        chunk = list(texts[start : start + _CHUNK])
+        try:
+            found = encode(chunk, add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError) as error:
+            raise_problems(DataError, "text that is no Unicode", _surrogates(chunk))
+            raise error
+        yield from found
 
 
 def _spans(one: Encoding) -> Spans:
@@ -134,6 +136,11 @@ def plain_tokenizer(tokenizer: Any) -> Plain:
         special_ids=frozenset(int(i) for i in tokenizer.all_special_ids),
         vocab_size=len(tokenizer),
     )
+
+
+def plain_backend(tokenizer: Any) -> Backend:
+    """The copy alone, which tokenizers without mask or padding token have too (T5, GPT-2). Raises ModelError if it cannot be made."""
+    return _copy(_state(tokenizer))
 
 
 def _state(tokenizer: Any) -> dict[str, Any]:

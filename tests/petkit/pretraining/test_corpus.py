@@ -63,7 +63,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.csv: no column 'text'; columns are body, label; name one with --text-column"):
         list(read_documents(str(tmp_path / "a.csv")))
     (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
-    with pytest.raises(DataError, match=r"latin\.txt: byte 3 is not UTF-8"):
+    with pytest.raises(DataError, match=r"latin\.txt: byte 3 \(line 1\) is 0xE9, which is not UTF-8 here"):
         list(read_documents(str(tmp_path / "latin.txt")))
     for missing in ("none.txt", "none.jsonl", "none.csv"):
         with pytest.raises(DataError, match=missing):

@@ -1,0 +1,121 @@
+"""Token files to rows: which rows an epoch has is decided once, as indices; text is gathered when a batch is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from petkit.errors import SettingsError
+from petkit.objectives import Denoising, NextToken, Permutation, SpanCorruption, Vocabulary, stream, t5_lengths
+from petkit.objectives.rows import BoolArray, IntArray
+from petkit.objectives.texttotext import sentinel_inputs
+from petkit.pretraining.streamed import ChunkedRows, PairedRows
+from petkit.pretraining.tokenfiles import TokenFile
+from petkit.pretraining.units import best_fit, ranges, unit_offsets, word_ids
+
+__all__ = ["ChunkedRows", "PackedRows", "PairedRows", "RowSource", "row_source"]
+
+
+class RowSource(Protocol):
+    """Rows of a token file as an objective wants them."""
+
+    def __len__(self) -> int:
+        """Rows in one epoch."""
+
+    def batch(self, chosen: IntArray, objective: Any, vocabulary: Vocabulary, rng: np.random.Generator, *, epoch: int = 0) -> Any:
+        """The chosen (B,) int64 rows, each below ``len``, as the objective's batch."""
+
+
+def row_source(tokens: TokenFile, objective: Any, vocabulary: Vocabulary, *, length: int, seed: int) -> RowSource:
+    """The rows for an objective: pairs for NSP and SOP, a stream without padding for causal, XLNet, T5 and BART, else packed sentences.
+
+    Args:
+        length: T, tokens per row as the model reads it.
+
+    Raises:
+        SettingsError: the objective goes by units that the file lacks, or needs a token that the vocabulary lacks.
+        DataError: there is too little text for a single row.
+    """
+    if getattr(objective, "given_units", False) and tokens.begins is None:
+        name = objective.name
+        how = "a segmenter's words, and the text was tokenised without" if "chinese" in name else "units that must come with the text"
+        raise SettingsError(f"--objective {name} goes by {how}; see petkit.objectives.segmented")
+    if hasattr(objective, "build"):
+        return PairedRows(tokens, objective, length=length, seed=seed)
+    if isinstance(objective, NextToken | Permutation | SpanCorruption | Denoising):
+        end_id = vocabulary.need("eos_id", objective.name)
+        return ChunkedRows(tokens, length=_raw_length(objective, length), end_id=end_id, pad_id=vocabulary.pad_id, seed=seed)
+    return PackedRows(tokens, length=length, seed=seed)
+
+
+def _raw_length(objective: Any, length: int) -> int:
+    """Tokens of text of which the objective makes rows of ``length``."""
+    if isinstance(objective, SpanCorruption):
+        if objective.mean is not None and objective.inputs is sentinel_inputs:
+            return t5_lengths(length, rate=objective.rate or 0.0, mean=objective.mean)[0]
+        return length - 1
+    return length - 2 if isinstance(objective, Denoising) else length
+
+
+# Packed sentences
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """Rows ``[CLS] unit [SEP] unit [SEP] ...``, the rest padding; units are paragraphs, joined while they fit (``unit_offsets``).
+
+    Full sentences across documents, as in RoBERTa (Liu et al. 2019, section 4.2, arXiv 1907.11692), but units stay whole and are packed
+    by ``best_fit``, so that little is padding.
+
+    Args:
+        length: T, tokens per row. seed: for the order in which units are packed, by ``stream(seed, "pretrain", "pack", length)``.
+        order: (U,) int64, that order itself.
+    """
+
+    tokens: TokenFile
+    length: int
+    seed: int = 0
+    order: IntArray | None = None
+    units: IntArray = field(init=False, repr=False)
+    members: IntArray = field(init=False, repr=False)
+    bounds: IntArray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        units = unit_offsets(self.tokens, self.length - 2)
+        order = stream(self.seed, "pretrain", "pack", self.length).permutation(len(units) - 1) if self.order is None else self.order
+        members, bounds = best_fit(order, np.diff(units) + 1, self.length - 1)
+        for name, value in (("units", units), ("members", members), ("bounds", bounds), ("order", None)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def rows(self, chosen: IntArray, *, cls_id: int, sep_id: int, pad_id: int) -> tuple[IntArray, BoolArray, BoolArray | None]:
+        """The chosen (B,) rows: ids (B, T) int64, valid (B, T) bool, and (B, T) bool which tokens begin a segmenter's word, or None."""
+        counts = self.bounds[chosen + 1] - self.bounds[chosen]
+        row = np.repeat(np.arange(len(chosen)), counts)
+        unit = self.members[ranges(self.bounds[chosen], counts)]
+        start, size = self.units[unit], self.units[unit + 1] - self.units[unit]
+        behind = np.cumsum(size + 1)  # in all rows together; those before the unit's own row are taken off
+        place = behind - (size + 1) - (np.append(0, behind)[np.cumsum(counts) - counts])[row] + 1 + row * self.length
+        ids = np.full(len(chosen) * self.length, pad_id, dtype=np.int64)
+        source, target = ranges(start, size), ranges(place, size)
+        ids[target] = self.tokens.ids[source]
+        ids[place + size] = sep_id
+        ids[:: self.length] = cls_id
+        used = np.bincount(row, size + 1, minlength=len(chosen)).astype(np.int64) + 1
+        shape = (len(chosen), self.length)
+        begins = None
+        if self.tokens.begins is not None:
+            begins = np.ones(shape, dtype=bool)
+            begins.reshape(-1)[target] = self.tokens.begins[source]
+        return ids.reshape(shape), np.arange(self.length)[None, :] < used[:, None], begins
+
+    def batch(self, chosen: IntArray, objective: Any, vocabulary: Vocabulary, rng: np.random.Generator, *, epoch: int = 0) -> Any:
+        """See ``RowSource``. The rows of all epochs are the same ones."""
+        del epoch
+        cls_id, sep_id = vocabulary.need("cls_id", objective.name), vocabulary.need("sep_id", objective.name)
+        ids, valid, begins = self.rows(chosen, cls_id=cls_id, sep_id=sep_id, pad_id=vocabulary.pad_id)
+        return objective.batch(ids, valid, vocabulary, rng, **word_ids(begins))

@@ -1,0 +1,156 @@
+"""Documents to tokens: one pass in bounded memory into flat files, split into what is trained on and what is held out; cached."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from petkit.canonical import hash_json
+from petkit.data.text import ENCODING
+from petkit.encoding.tokenizing import plain_backend
+from petkit.errors import DataError, RunError
+from petkit.files import TEMPORARY, DamagedFileError, discard, make_directory, staged_directory
+from petkit.locks import locked
+from petkit.objectives import Vocabulary, stream
+from petkit.objectives.segmenting import Segment
+from petkit.pretraining.corpus import read_documents, source_digest, source_files
+from petkit.pretraining.sections import document_sections, draw_held_out, text_encoder
+from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
+
+__all__ = ["SplitTokens", "TokenFile", "open_split", "split_tokens", "tokenize_split"]
+
+_PAUSE: Final = 0.1
+"""Seconds between looks whether another process is done."""
+
+
+def tokenize_split(
+    documents: Iterable[list[str]],
+    tokenizer: Any,
+    folder: Path,
+    *,
+    held_out: float,
+    seed: int,
+    segment: Segment | None = None,
+) -> SplitTokens:
+    """Tokenise documents, lists of paragraphs, into ``folder``; a folder of that name is replaced when all is written.
+
+    Nothing but a block of text and some sections is in memory at a time. A document of more than some 4,000 tokens is cut at a paragraph
+    into sections, which are the documents of the files. Each section is held out with probability ``held_out``, drawn by
+    ``stream(seed, "pretrain", "held out")``; one at least is held out and one is trained on, two where there are four. A literal special
+    token in the text stays text. Paragraphs without tokens are left out.
+
+    Args:
+        tokenizer: a fast transformers tokenizer. segment: text -> its words, which joined give the text again.
+
+    Raises:
+        DataError: the text is less than two paragraphs. ModelError: the tokenizer has no fast backend.
+    """
+    kind, stops = id_type(len(tokenizer)), Vocabulary.of(tokenizer).stops
+    encode = text_encoder(tokenizer, kind, segment)
+    make_directory(folder.parent)
+    with staged_directory(folder) as staging:
+        with ExitStack() as stack:
+            train, held = (TokenWriter(stack, staging, part, stops, segment is not None) for part in ("train", "held"))
+            for sections, out in draw_held_out(document_sections(documents, encode), held_out, stream(seed, "pretrain", "held out")):
+                train.add([section for section, is_out in zip(sections, out, strict=True) if not is_out])
+                held.add([section for section, is_out in zip(sections, out, strict=True) if is_out])
+            train.finish()
+            held.finish()
+        write_record(staging, kind=kind, words=segment is not None, counts={"train": train.counts, "held": held.counts})
+    return open_split(folder)
+
+
+def split_tokens(
+    sources: Sequence[str],
+    *,
+    column: str,
+    tokenizer: Any,
+    cache: Path,
+    held_out: float,
+    seed: int,
+    segment: Segment | None = None,
+    encoding: str = ENCODING,
+) -> SplitTokens:
+    """``tokenize_split`` for sources (see ``read_documents``), in a folder of ``cache``; one that is there and whole is opened as it is.
+
+    The folder's name is a fingerprint of all that decides what is in it. Several processes may ask at the same time: one does it, the
+    others wait.
+
+    Raises:
+        DataError: a source cannot be read, is standard input, changes meanwhile, or is too little text.
+    """
+    options = {"column": column, "encoding": encoding, "held_out": held_out, "seed": seed}
+    parts = {"format": FORMAT, "tokenizer": _tokenizer_digest(tokenizer), "segment": _segmenter_name(segment), **options}
+    stamps = _stamps(sources)
+    folder = cache / hash_json({**parts, "sources": [source_digest(source) for source in sources]})[:32]
+    make_directory(cache)
+    with _turn(cache / f"{folder.name}.lock"):
+        if (found := _whole(folder)) is not None:
+            return found
+        for leftover in cache.glob(f"{TEMPORARY}{folder.name}-*"):
+            discard(leftover)
+        documents = chain.from_iterable(read_documents(source, column=column, encoding=encoding) for source in sources)
+        checked = chain(documents, _unchanged(sources, stamps))
+        return tokenize_split(checked, tokenizer, folder, held_out=held_out, seed=seed, segment=segment)
+
+
+def _whole(folder: Path) -> SplitTokens | None:
+    try:
+        return open_split(folder)
+    except DamagedFileError:
+        return None
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, after waiting for whoever has it."""
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(path))
+                break
+            except RunError as error:
+                if isinstance(error.__cause__, OSError):  # no lock can be had here at all
+                    raise
+                time.sleep(_PAUSE)
+        yield
+
+
+def _stamps(sources: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of the sources."""
+    files = chain.from_iterable(map(source_files, sources))
+    return [(str(file), found.st_size, found.st_mtime_ns) for file in files for found in (os.stat(file),)]
+
+
+def _unchanged(sources: Sequence[str], stamps: list[tuple[str, int, int]]) -> Iterator[list[str]]:
+    """No document; raises DataError if a file is another one than at the beginning."""
+    changed = set(_stamps(sources)) ^ set(stamps)
+    if changed:
+        raise DataError(f"{min(changed)[0]}: changed while it was read; run again when it is complete")
+    yield from ()
+
+
+# Fingerprints
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    """Of all that decides which ids a text has: not of padding and truncation, which calls leave behind in a tokenizer."""
+    return hash_json([plain_backend(tokenizer).to_str(), len(tokenizer)])
+
+
+def _segmenter_name(segment: Segment | None) -> str | None:
+    """Where a segmenter is defined and in which version."""
+    if segment is None:
+        return None
+    module = getattr(segment, "__module__", None) or type(segment).__module__
+    name = getattr(segment, "__qualname__", type(segment).__qualname__)
+    try:
+        return f"{module}:{name} {version(module.partition('.')[0])}"
+    except PackageNotFoundError:
+        return f"{module}:{name}"
