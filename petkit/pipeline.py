@@ -25,7 +25,7 @@ from petkit.ipet import shortfalls
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
-from petkit.prechecks import check_checkpoint, check_patterns, check_words
+from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
 from petkit.report import write_report
@@ -118,6 +118,7 @@ def train_run(
     model = as_recorded(root, model)
     settings = _settings(root, model, preset_name, changes or {}, device)
     check_patterns(task, settings)
+    check_strategies(settings, model, trust_remote_code=trust_remote_code)
     reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     if encoding is not None:
         reading["encoding"] = encoding

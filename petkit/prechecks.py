@@ -12,8 +12,11 @@ from petkit.pvp import Task
 from petkit.rows import Rows
 from petkit.scoring import plan
 from petkit.settings import Settings
+from petkit.strategies import strategy
+from petkit.strategies.anatomy import depth
+from petkit.strategies.lora import check_peft
 
-__all__ = ["check_checkpoint", "check_patterns", "check_words"]
+__all__ = ["check_checkpoint", "check_patterns", "check_strategies", "check_words"]
 
 
 def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
@@ -40,6 +43,18 @@ def check_patterns(task: Task, settings: Settings) -> None:
         raise SettingsError(f"patterns names {bad}; task {task.name!r} has the patterns 0 to {len(task.pvps) - 1}")
     if len(set(settings.patterns)) < len(settings.patterns):
         raise SettingsError(f"patterns names {list(settings.patterns)}; each pattern can be named once")
+
+
+def check_strategies(settings: Settings, model: str, *, trust_remote_code: bool) -> None:
+    """Raise SettingsError for a strategy that names more layers than the checkpoint has, or needs a package that is not installed."""
+    found = {f"{part}.strategy": strategy(getattr(settings, part).strategy) for part in ("member", "classifier", "supervised")}
+    if any(how.kind == "lora" for how in found.values()):
+        check_peft()
+    if any(how.kind == "last" for how in found.values()):
+        there = depth(open_pretrained(AutoConfig, resolve(model), trust_remote_code=trust_remote_code))
+        bad = [f"{name} is {how}" for name, how in found.items() if how.kind == "last" and int(how.number or 0) > there]
+        if bad:
+            raise SettingsError(f"{', '.join(bad)}; model {model!r} has {there} layers, so last:0 to last:{there} are legal")
 
 
 def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool) -> None:

@@ -26,7 +26,7 @@ from petkit.files import make_directory, remove
 from petkit.loading import load_task
 from petkit.pipeline import ENOUGH_TEXTS, INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
-from petkit.prechecks import check_checkpoint, check_patterns, check_words
+from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.pvp import Task
 from petkit.rowfiles import save_rows
@@ -109,6 +109,7 @@ def evaluate(
         check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
     settings, chosen_preset = _settings(root, model, preset_name, changes or {}, device)
+    check_strategies(settings, model, trust_remote_code=trust_remote_code)
     draws = replace(draws, seed=settings.seed)
     places = [data] if isinstance(data, (str, Path)) else list(data)
     sources = find_sources([task.name for task in loaded], [str(place) for place in places], given=given)

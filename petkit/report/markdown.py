@@ -52,7 +52,24 @@ def markdown(report: Mapping[str, Any]) -> str:
         if entry.get("agreement") is not None:
             shares = ", ".join(f"{label} {count}" for label, count in entry["pool_labels"].items())
             lines += ["", f"Generation {entry['generation']}: members agree on {entry['agreement']:.0%} of the pool and give it {shares}."]
+    lines += _trained(report)
     return "\n".join(lines) + "\n"
+
+
+def _trained(report: Mapping[str, Any]) -> list[str]:
+    """A line on what was not trained in full."""
+    units = {
+        "member": [member["name"] for member in report["scores"]["members"]],
+        "classifier": ["classifier"],
+        "supervised": ["baseline-supervised"],
+    }
+    found = []
+    for part, names in units.items():
+        how = report["settings"][part].get("strategy", "full")
+        shares = [report["trained"][name]["trained_share"] for name in names if name in report.get("trained", {})]
+        if how != "full" and shares:
+            found.append(f"{part} ({how}) {shares[0]:.2%}")
+    return ["", f"Trained weights, as a share of all parameters: {', '.join(found)}."] if found else []
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:

@@ -61,11 +61,18 @@ def build_report(
         "head": run.record(CHECKPOINT)["head"] if weights else None,
         "adaptation": run.record(ADAPT) if planner.adapts else None,
         "temperature": run.record(final).get("temperature"),
+        "trained": {unit.name: found for unit in status.units if unit.state == "done" and (found := _extent(run.record(unit.name)))},
         "settings": planner.settings.as_dict(),
         "versions": library_versions(),
         "hardware": dict(status.manifest["hardware"]),
         "seconds": {unit.name: unit.seconds for unit in status.units if unit.seconds is not None},
     }
+
+
+def _extent(record: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of its model a unit trained; empty for one that trained none."""
+    names = ("trained_parameters", "parameters", "trained_share")
+    return {name: record[name] for name in names} if "trained_share" in record else {}
 
 
 _BASELINES = {"supervised": SUPERVISED, "tfidf": TFIDF}

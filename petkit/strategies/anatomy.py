@@ -10,7 +10,7 @@ from torch import nn
 
 from petkit.errors import ModelError
 
-__all__ = ["ANATOMY", "Anatomy", "anatomy", "encoder_norms", "head_parameters", "layers", "parts"]
+__all__ = ["ANATOMY", "Anatomy", "anatomy", "depth", "encoder_norms", "head_parameters", "layers", "parts"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,13 @@ def layers(model: Any) -> list[nn.Module]:
     return anatomy(model).layers(model.base_model)
 
 
+def depth(config: Any) -> int:
+    """How many layers with weights of their own a model with this transformers config has."""
+    if config.model_type == "albert":
+        return int(config.num_hidden_groups * config.inner_group_num)
+    return int(config.num_hidden_layers)
+
+
 def head_parameters(model: Any) -> list[nn.Parameter]:
     """What is not the encoder's, and the encoder's pooler, which belongs to the head.
 
@@ -76,14 +83,13 @@ def head_parameters(model: Any) -> list[nn.Parameter]:
 
 
 def parts(model: Any) -> list[list[nn.Parameter]]:
-    """A model's parameters from the top to the bottom, each once: head, last layer, ..., first layer with embeddings and all else."""
+    """A model's parameters from the top to the bottom, each once: head, last layer, ..., first layer, embeddings and all else."""
     how, encoder = anatomy(model), model.base_model
     above = [p for name in how.top for p in encoder.get_submodule(name).parameters()]
     found = [head_parameters(model), *([*layer.parameters()] for layer in reversed(layers(model)))]
     found[1] += above
     seen = {id(p) for part in found for p in part}
-    found[-1] += [p for p in model.parameters() if id(p) not in seen]
-    return found
+    return [*found, [p for p in model.parameters() if id(p) not in seen]]
 
 
 def encoder_norms(model: Any) -> list[nn.Parameter]:

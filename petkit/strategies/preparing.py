@@ -65,14 +65,16 @@ def _train_only(model: Any, chosen: Iterable[nn.Parameter]) -> None:
 
 
 def _last(model: Any, number: int | None) -> None:
-    found, wanted = parts(model), int(number or 0)
-    if wanted > len(found) - 1:
-        raise SettingsError(f"strategy last:{wanted} names more layers than the {len(found) - 1} that the model has")
-    _train_only(model, (p for part in found[: 1 + wanted] for p in part))
+    head, *found, _ = parts(model)
+    wanted = int(number or 0)
+    if wanted > len(found):
+        raise SettingsError(f"strategy last:{wanted} names more layers than the {len(found)} that the model has")
+    _train_only(model, [*head, *(p for part in found[:wanted] for p in part)])
 
 
 def _gradual(model: Any, _: int | None) -> BeforeStep:
-    found = parts(model)
+    *found, rest = parts(model)
+    found[-1] += rest
 
     def before_step(step: int, steps: int) -> None:
         warm = thawed(step, steps, len(found) - 1)
