@@ -18,7 +18,7 @@ Tested elsewhere:
       every row padded to the maximum
           petkit/test_batching.py::test_real_text_needs_under_three_per_cent_padding
       a full vocabulary at every position
-          petkit/test_backbones.py::test_no_logits_are_made_outside_the_slots
+          petkit/backbones/test_forward.py::test_no_logits_are_made_outside_the_slots
       token id 0 counts as missing
           petkit/test_scoring.py::test_token_id_zero_is_a_word_like_any_other
       probability 0 is a math domain error
@@ -71,11 +71,11 @@ Tested elsewhere:
       --overwrite_output_dir mixes old and new
           petkit/test_pipeline_inputs.py::test_other_settings_data_or_task_are_refused_and_named
       a folder of something else
-          petkit/test_runs.py::test_folder_of_something_else_is_left_alone
+          petkit/runs/test_refused.py::test_folder_of_something_else_is_left_alone
       models of all members stay on the disk
           petkit/test_plan.py::test_models_are_kept_of_the_last_generation_or_not_at_all
       pickles
-          petkit/test_runs.py::test_no_pickle_on_disk
+          petkit/runs/test_folder.py::test_no_pickle_on_disk
           test_packaging.py::test_no_module_pickles
       the library prints padded examples
           test_packaging.py::test_the_core_is_quiet_and_alone

@@ -74,6 +74,8 @@ def draw(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 def fail(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Leave half an output and a checkpoint, and go wrong in the way that ``error`` names."""
     note(context)
+    if "until" in spec:
+        _linger(spec, context)
     (context.out / "half").write_text("half")
     (context.work / "checkpoint").write_text("kept")
     match spec["error"]:
