@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 __all__ = ["Layout", "Stack", "albert_stack", "bert_stack", "distilbert_stack", "gather_slots", "hidden_states", "slot_states"]
 
@@ -146,13 +147,21 @@ def slot_states(stack: Stack, encoder: Any, inputs: dict[str, Tensor], attention
     layout = Layout.of(attention_mask)
     *layers, last = stack.layers(encoder)
     states = _run(stack, layers, layout.pack(stack.embed(encoder, inputs)), layout)
-    return stack.layer(last, gather_slots(layout.unpack(states), slots), states, layout.attend_slots)
+    return _run_layer(stack, last, gather_slots(layout.unpack(states), slots), states, layout.attend_slots)
 
 
 def _run(stack: Stack, layers: list[nn.Module], states: Tensor, layout: Layout) -> Tensor:
     for layer in layers:
-        states = stack.layer(layer, states, states, layout.attend)
+        states = _run_layer(stack, layer, states, states, layout.attend)
     return states
+
+
+def _run_layer(stack: Stack, layer: nn.Module, there: Tensor, states: Tensor, attend: Attend) -> Tensor:
+    """A layer; what is inside it is computed again in the backward pass where transformers' gradient checkpointing is on."""
+    if layer.training and torch.is_grad_enabled() and getattr(layer, "gradient_checkpointing", False):
+        found: Tensor = checkpoint(stack.layer, layer, there, states, attend, use_reentrant=False)
+        return found
+    return stack.layer(layer, there, states, attend)
 
 
 def _bert_embed(encoder: Any, inputs: dict[str, Tensor]) -> Tensor:
