@@ -26,14 +26,16 @@ from petkit.locks import holder
 
 __all__ = ["differences", "kill_often"]
 
-VOLATILE = {"record.json": ("seconds", "finished"), "run.json": ("created",), "report.json": ("seconds",)}
-"""What may differ between two equal runs, by file name; in report.md it is the line with the seconds."""
+VOLATILE = {"record.json": ("seconds", "finished", "measured"), "run.json": ("created",), "report.json": ("seconds",)}
+"""What may differ between two equal runs, by file name; in report.md it is the line with the seconds, in report.html what is marked."""
 
 
 def content(path: Path) -> object:
     """What must be equal in two runs."""
     if path.name == "report.md":
         return [line for line in path.read_text("utf-8").splitlines() if ", seed " not in line]
+    if path.name == "report.html":
+        return [line for line in path.read_text("utf-8").splitlines() if "data-measured" not in line]
     if path.name in VOLATILE:
         return {name: value for name, value in json.loads(path.read_bytes()).items() if name not in VOLATILE[path.name]}
     with path.open("rb") as file:
