@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 __all__ = ["train_wordpiece"]
@@ -10,13 +11,20 @@ __all__ = ["train_wordpiece"]
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def train_wordpiece(texts: Iterable[str], *, size: int, keep: Sequence[str] = (), lowercase: bool = True) -> Any:
+def train_wordpiece(
+    texts: Iterable[str] | Callable[[], Iterable[str]],
+    *,
+    size: int,
+    keep: Sequence[str] = (),
+    lowercase: bool = True,
+    model_max_length: int = 256,
+) -> Any:
     """A fast transformers tokenizer with ``size`` pieces at most, the same ones for the same texts.
 
     Every character of the texts is a piece, so there are more where the characters alone are.
 
     Args:
-        texts: what to learn from.
+        texts: what to learn from; as a function it is asked twice, so that no text has to be held.
         keep: words that must stay whole, such as the label words of tasks; each takes a place in the vocabulary.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -30,11 +38,11 @@ def train_wordpiece(texts: Iterable[str], *, size: int, keep: Sequence[str] = ()
 
     def learn(size: int, first: Sequence[str]) -> dict[str, int]:
         tokenizer = fresh(models.WordPiece(unk_token="[UNK]"))
-        tokenizer.train_from_iterator(texts, trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first), show_progress=False))
+        tokenizer.train_from_iterator(again(), trainers.WordPieceTrainer(vocab_size=size, special_tokens=list(first), show_progress=False))
         vocabulary: dict[str, int] = tokenizer.get_vocab()
         return vocabulary
 
-    texts = list(texts)
+    again = texts if callable(texts) else partial(iter, list(texts))
     words = sorted({normalizers.BertNormalizer(lowercase=lowercase).normalize_str(word) for word in keep})
     # The trainer numbers characters inside words in the order of a hash table, another one each time, and breaks ties between
     # merges by these numbers. So a first pass, without merges, finds them, and the second is given them in a fixed order.
@@ -55,6 +63,6 @@ def train_wordpiece(texts: Iterable[str], *, size: int, keep: Sequence[str] = ()
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
-        model_max_length=256,
+        model_max_length=model_max_length,
         model_input_names=["input_ids", "token_type_ids", "attention_mask"],
     )

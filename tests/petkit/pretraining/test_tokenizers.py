@@ -1,0 +1,249 @@
+"""New tokenizers: special tokens and frames of their family, words kept, the same in every process, and transformers opens them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from transformers import AutoTokenizer
+
+from petkit.encoding.tokenizing import plain_backend
+from petkit.errors import DataError, SettingsError
+from petkit.objectives import Vocabulary
+from petkit.pretraining.architectures import ARCHITECTURES
+from petkit.pretraining.tokenizers import new_tokenizer
+from tests.builders import docstrings, sentences
+
+KEEP = ("Sports", "terrible", "Caf\u00e9", "xylophone", "World Cup's")
+SIZE = 600
+ALL = [(row.tokenizer, row.name) for row in ARCHITECTURES.values()]
+
+
+def texts() -> Iterator[str]:
+    return iter(docstrings()[:50])
+
+
+@cache
+def made(kind: Any, architecture: str | None = None, size: int = SIZE, keep: tuple[str, ...] = KEEP[:4]) -> Any:
+    return new_tokenizer(kind, texts, size=size, keep=keep, model_max_length=128, architecture=architecture)
+
+
+# What every kind does
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_size_ids_and_length_are_as_asked(kind: Any, architecture: str) -> None:
+    words = made(kind, architecture)
+    assert sorted(words.get_vocab().values()) == list(range(len(words)))
+    assert SIZE - 10 <= len(words) <= SIZE
+    assert words.model_max_length == 128
+    assert words.is_fast
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_words_to_keep_are_one_piece_after_a_blank(kind: Any, architecture: str) -> None:
+    words, naive = made(kind, architecture), made(kind, architecture, keep=())
+    before = len(words("a", add_special_tokens=False)["input_ids"])
+    for word in KEEP[:4]:
+        found = words(f"a {word}", add_special_tokens=False)["input_ids"]
+        assert len(found) == before + 1
+        assert words.decode(found[before:]).strip().lower() in (word.lower(), "cafe")
+    assert len(naive("a xylophone", add_special_tokens=False)["input_ids"]) > before + 1  # not just learned from the text
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_text_comes_back(kind: Any, architecture: str) -> None:
+    words = made(kind, architecture)
+    for text in ("it returns a file", "numbers of the graph"):
+        assert words.decode(words(text)["input_ids"], skip_special_tokens=True).strip() == text
+    assert all(words.unk_token_id not in words(text)["input_ids"] for text in docstrings()[:50]) or kind == "bytelevel"
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_saved_and_opened_by_transformers_it_gives_the_same_ids(kind: Any, architecture: str, tmp_path: Path) -> None:
+    words = made(kind, architecture)
+    words.save_pretrained(tmp_path)
+    for config in (False, True):
+        if config:  # beside a model of the architecture, whose class of tokenizer transformers knows
+            transformers.AutoConfig.for_model(architecture).save_pretrained(tmp_path)
+        opened = AutoTokenizer.from_pretrained(tmp_path)
+        mask = words.mask_token or words.eos_token
+        for text in (*sentences()[:40], f"Caf\u00e9 {mask} xylophone!", ""):
+            assert dict(opened(text)) == dict(words(text))
+        assert dict(opened("a file", "a table")) == dict(words("a file", "a table"))
+        assert (opened.get_vocab(), opened.model_max_length) == (words.get_vocab(), 128)
+        assert opened.special_tokens_map == words.special_tokens_map
+        assert opened.all_special_ids == words.all_special_ids
+        assert opened.padding_side == words.padding_side
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_objectives_find_what_they_need(kind: Any, architecture: str) -> None:
+    words, row = Vocabulary.of(made(kind, architecture)), ARCHITECTURES[architecture]
+    assert words.special[words.pad_id]
+    assert 0 < words.starts_word[words.ordinary].mean() < 1
+    assert words.stops is not None
+    assert words.stops.sum() >= 1
+    needs = {
+        "masked": ("mask_id", "cls_id", "sep_id"),
+        "pairs": ("mask_id", "cls_id", "sep_id"),
+        "replaced": ("mask_id", "cls_id", "sep_id"),
+        "distilled": ("mask_id", "cls_id", "sep_id"),
+        "text-to-text": ("eos_id",),
+        "causal": ("eos_id",),
+        "permutation": ("eos_id",),
+    }
+    for kind_of_objective in row.kinds:
+        for name in needs[kind_of_objective]:
+            assert words.special[words.need(name, "any")]
+    assert len(words.sentinels) == (100 if architecture == "t5" else 0)
+    if architecture == "bart":
+        assert words.special[[words.need("mask_id", "bart"), words.need("bos_id", "bart")]].all()
+
+
+@pytest.mark.parametrize(("kind", "architecture"), ALL)
+def test_special_tokens_written_in_a_text_can_stay_text(kind: Any, architecture: str) -> None:
+    words = made(kind, architecture)
+    found = plain_backend(words).encode(" ".join(words.all_special_tokens), add_special_tokens=False).ids
+    assert set(found) & set(words.all_special_ids) <= {words.unk_token_id}
+
+
+SUMS = """
+import hashlib, json, sys
+from tests.builders import docstrings
+from petkit.pretraining.tokenizers import new_tokenizer
+found = []
+for kind, architecture, size in {cases!r}:
+    words = new_tokenizer(kind, lambda: iter(docstrings()), size=size, keep={keep!r}, architecture=architecture)
+    found.append(hashlib.sha256(words.backend_tokenizer.to_str().encode()).hexdigest())
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_every_process_gives_the_same_pieces() -> None:
+    """The trainers go through hash tables in another order each time; a run that is resumed must not notice."""
+    cases = [("bytelevel", None, 800), ("bytelevel", "gpt2", 2500), *(("unigram", "xlnet", size) for size in (300, 800, 2500))]
+    code, root = SUMS.format(cases=cases, keep=KEEP), Path(__file__).resolve().parents[3]
+    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout for _ in range(4)}
+    assert len(said) == 1
+    here = new_tokenizer("unigram", lambda: iter(docstrings()), size=300, keep=KEEP, architecture="xlnet")
+    assert hashlib.sha256(here.backend_tokenizer.to_str().encode()).hexdigest() == json.loads(said.pop())[2]
+
+
+def test_texts_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked for as often as needed, and no list is made of them."""
+    for kind in ("wordpiece", "bytelevel", "unigram"):
+        calls = []
+
+        def once(calls: list[int] = calls) -> Iterator[str]:
+            calls.append(1)
+            yield from docstrings()[:20]
+
+        new_tokenizer(kind, once, size=400)  # type: ignore[arg-type]
+        assert len(calls) == (2 if kind == "wordpiece" else 1)
+
+
+# Frames
+
+
+@pytest.mark.parametrize(
+    ("kind", "architecture", "one", "two"),
+    [
+        ("wordpiece", "bert", "[CLS] the file [SEP]", "[CLS] the [SEP] file [SEP]"),
+        ("bytelevel", "roberta", "<s>the file</s>", "<s>the</s></s>file</s>"),
+        ("bytelevel", "bart", "<s>the file</s>", "<s>the</s></s>file</s>"),
+        ("bytelevel", "modernbert", "[CLS]the file[SEP]", "[CLS]the[SEP]file[SEP]"),
+        ("bytelevel", "gpt2", "the file", "thefile"),
+        ("unigram", "t5", "the file</s>", "the</s> file</s>"),
+        ("unigram", "xlnet", "the file<sep><cls>", "the<sep> file<sep><cls>"),
+        ("unigram", "albert", "[CLS] the file[SEP]", "[CLS] the[SEP] file[SEP]"),
+        ("unigram", "deberta-v2", "[CLS] the file[SEP]", "[CLS] the[SEP] file[SEP]"),
+    ],
+)
+def test_texts_and_pairs_are_framed_as_in_the_family(kind: Any, architecture: str, one: str, two: str) -> None:
+    words = made(kind, architecture)
+    assert words.decode(words("the file")["input_ids"]).replace(" ", "") == one.replace(" ", "")
+    assert words.decode(words("the", "file")["input_ids"]).replace(" ", "") == two.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "architecture"),
+    [("Roberta", "bytelevel", "roberta"), ("Bart", "bytelevel", "bart"), ("GPT2", "bytelevel", "gpt2"), ("T5", "unigram", "t5"),
+     ("XLNet", "unigram", "xlnet"), ("Albert", "unigram", "albert"), ("DebertaV2", "unigram", "deberta-v2")],
+)  # fmt: skip
+def test_ids_frames_and_types_are_those_of_transformers_own_class(name: str, kind: Any, architecture: str) -> None:
+    words = made(kind, architecture)
+    state = json.loads(words.backend_tokenizer.to_str())["model"]
+    if kind == "bytelevel":
+        merges = [tuple(merge) for merge in state["merges"]]
+        own = getattr(transformers, f"{name}Tokenizer")(vocab=state["vocab"], merges=merges)
+    else:
+        own = getattr(transformers, f"{name}Tokenizer")(vocab=[(piece, score) for piece, score in state["vocab"]])
+    for one in ("it returns a file", "The graph (of numbers): 3.14!"):
+        mine, theirs = words(one), own(one)
+        assert mine["input_ids"] == theirs["input_ids"]
+        mine, theirs = words(one, "a table"), own(one, "a table")
+        assert mine["input_ids"] == theirs["input_ids"]
+        if "token_type_ids" in theirs and architecture not in ("t5",):
+            assert mine.get("token_type_ids", theirs["token_type_ids"]) == theirs["token_type_ids"]
+    for role in ("pad", "unk", "cls", "sep", "mask", "bos", "eos"):
+        if (found := getattr(words, f"{role}_token")) is not None and not (architecture == "gpt2" and role == "pad"):
+            assert getattr(own, f"{role}_token") == found
+    assert words.padding_side == own.padding_side
+
+
+def test_gpt2_has_a_padding_token_of_its_own() -> None:
+    words = made("bytelevel", "gpt2")
+    assert words.bos_token_id == words.eos_token_id == words.convert_tokens_to_ids("<|endoftext|>")
+    assert words.pad_token_id != words.eos_token_id
+    assert words.unk_token_id is None
+    assert Vocabulary.of(words).pad_id == words.pad_token_id
+
+
+def test_t5s_first_sentinel_has_the_highest_id() -> None:
+    words = made("unigram", "t5")
+    assert Vocabulary.of(words).sentinels == tuple(range(len(words) - 1, len(words) - 101, -1))
+    assert words.convert_ids_to_tokens([0, 1, 2]) == ["<pad>", "</s>", "<unk>"]
+
+
+# Case, sizes, mistakes
+
+
+def test_case_is_kept_or_not_as_asked() -> None:
+    for kind in ("bytelevel", "unigram", "wordpiece"):
+        upper, lower = (new_tokenizer(kind, texts, size=500, keep=("Sports",), lowercase=low) for low in (False, True))  # type: ignore[arg-type]
+        assert upper("Sports")["input_ids"] != upper("sports")["input_ids"]
+        assert lower("Sports")["input_ids"] == lower("sports")["input_ids"]
+    assert made("unigram", "albert")("FILE")["input_ids"] == made("unigram", "albert")("file")["input_ids"]
+
+
+def test_words_to_keep_take_the_place_of_the_last_merges() -> None:
+    few = made("bytelevel", "gpt2", 258 + 70, KEEP[:4])
+    assert len(few) == 258 + 70
+    for word in KEEP[:4]:
+        assert len(few(f" {word}")["input_ids"]) == len(few(word)["input_ids"]) == 1
+
+
+def test_sizes_without_room_are_refused() -> None:
+    with pytest.raises(SettingsError, match="--vocab-size is 200; a byte-level tokenizer needs 261 at least"):
+        new_tokenizer("bytelevel", texts, size=200)
+    with pytest.raises(SettingsError, match="--vocab-size is 262; the 2 words to keep need"):
+        new_tokenizer("bytelevel", texts, size=262, keep=("xylophone", "terrible"))
+    with pytest.raises(SettingsError, match="--vocab-size is 100; 106 is the least"):
+        new_tokenizer("unigram", texts, size=100, keep=("xylophone", "terrible"))
+    with pytest.raises(SettingsError, match="tokenizer 'bpe' is unknown; legal are wordpiece, bytelevel, unigram"):
+        new_tokenizer("bpe", texts, size=300)  # type: ignore[arg-type]
+
+
+def test_no_text_is_refused() -> None:
+    with pytest.raises(DataError, match="no tokenizer can be trained on this text"):
+        new_tokenizer("unigram", lambda: iter(()), size=300)
