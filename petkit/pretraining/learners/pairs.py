@@ -8,8 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 from torch import Tensor
+from transformers import AlbertForPreTraining, BertForPreTraining
 
-from petkit.objectives import PairBatch
+from petkit.backbones import MaskedLM
+from petkit.errors import SettingsError
+from petkit.objectives import PairBatch, PairPrediction, Vocabulary
 from petkit.pretraining.learners.base import Asked, Learner, on, states_at, token_batch
 from petkit.pretraining.learners.masked import masked_tokens
 
@@ -36,6 +39,11 @@ class PairLearner(Learner):
 
     The model is a ``BertForPreTraining`` or ``AlbertForPreTraining`` inside ``MaskedLM``; saved, it opens as a ``*ForMaskedLM`` too.
     """
+
+    def __init__(self, objective: PairPrediction, model: MaskedLM, vocabulary: Vocabulary) -> None:
+        super().__init__(objective, model, vocabulary)
+        if not isinstance(model.model, BertForPreTraining | AlbertForPreTraining):
+            raise SettingsError(f"--objective {objective.name} needs a model with a head for pairs, which this one was not made with")
 
     def counts(self, batch: PairBatch) -> dict[str, float]:
         """Selected positions; pairs."""
