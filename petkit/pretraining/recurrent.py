@@ -123,7 +123,9 @@ def _read(model: Any, ids: Tensor, states: Tensor, hidden: Tensor) -> tuple[Tens
     """
     length, rows = ids.shape[1], ids.shape[0]
     state = model.dropout(model.word_embedding(ids.transpose(0, 1)))
-    places = model.dropout(model.relative_positional_encoding(length, states.shape[1] + length, bsz=rows, device=ids.device))
+    with ids.device:  # transformers 5.0 makes positions on the default device
+        places = model.relative_positional_encoding(length, states.shape[1] + length, bsz=rows)
+    places = model.dropout(places)
     mask, inputs = hidden.to(state.dtype), []
     for layer, old in zip(model.layer, states.unbind(0), strict=True):
         inputs.append(state.detach())

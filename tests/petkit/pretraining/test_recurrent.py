@@ -16,7 +16,7 @@ from petkit.errors import DataError, ModelError, SettingsError
 from petkit.objectives import IGNORED, CausalBatch, Vocabulary, preset, stream
 from petkit.pretraining.recurrent import RecurrentLearner, read_segments, stream_batches
 from petkit.pretraining.wordpiece import train_wordpiece
-from petkit.training import TrainSettings, seeded, train
+from petkit.training import TrainSettings, autocast, seeded, train
 
 SHAPE: dict[str, Any] = {"vocab_size": 40, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 24}
 END = 4
@@ -162,6 +162,15 @@ def test_the_loss_is_that_of_the_whole_rows_logits() -> None:
     figures = learner.score(batch)
     assert figures["causal"] == (pytest.approx(expected.item() * 36, rel=1e-5), 36)
     assert figures["causal_accuracy"] == (float((logits[:, :-1].argmax(-1) == ids[:, 1:]).sum()), 36)
+
+
+def test_bfloat16_gives_about_the_same_loss() -> None:
+    learner, batch = learner_of(xlnet(), segment=4, memory=12), batch_of(rows_of(3, 13))
+    exact = learner(batch, learner.counts(batch))["loss"]
+    with autocast(learner.device, "bfloat16"):
+        rough = learner(batch, learner.counts(batch))["loss"]
+    assert rough.dtype == torch.float32
+    torch.testing.assert_close(rough, exact, rtol=0.05, atol=0)
 
 
 def test_padding_is_neither_target_nor_seen() -> None:
