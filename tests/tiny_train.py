@@ -10,13 +10,14 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from petkit import files, training
 from petkit.pipeline import RunResult, train_run
 from petkit.pvp import Task
+from petkit.report import run_page as pages
 from petkit.rows import Rows
 from tests.builders import sentences, tiny_masked_lm
 
@@ -66,8 +67,16 @@ def rows(name: str, texts: tuple[str, ...], *, labelled: bool = False) -> Rows:
     return Rows(ids, {"text": texts}, tuple(index % 2 for index in range(len(texts))) if labelled else ())
 
 
-def tiny_run(folder: Path, model: Path, method: str = "ipet", *, settings: dict[str, Any] | None = None, **changes: Any) -> RunResult:
-    """The run; ``settings`` are added to ``SETTINGS``, ``changes`` replace arguments of ``train_run``."""
+def tiny_run(
+    folder: Path,
+    model: Path,
+    method: str = "ipet",
+    *,
+    settings: dict[str, Any] | None = None,
+    figures: bool = False,
+    **changes: Any,
+) -> RunResult:
+    """The run; ``settings`` are added to ``SETTINGS``, ``changes`` replace arguments of ``train_run``; ``figures`` in its page if asked."""
     given: dict[str, Any] = {
         "task": TASK,
         **tiny_data(),
@@ -75,7 +84,19 @@ def tiny_run(folder: Path, model: Path, method: str = "ipet", *, settings: dict[
         "device": "cpu",
         "changes": {**SETTINGS, "method": method, **(settings or {})},
     }
-    return train_run(**{**given, **changes}, out=folder)
+    with nullcontext() if figures else without_figures():
+        return train_run(**{**given, **changes}, out=folder)
+
+
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Inside the block, pages of runs are made as where matplotlib is not installed: in a tiny run, drawing takes a third of the time."""
+    drawn = pages.can_draw
+    pages.can_draw = lambda: False
+    try:
+        yield
+    finally:
+        pages.can_draw = drawn
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, model: Path) -> RunResult:
     """A finished run with everything in it: adaptation, two generations, baselines."""
-    return tiny_run(tmp_path_factory.mktemp("done") / "run", model, "ipet")
+    return tiny_run(tmp_path_factory.mktemp("done") / "run", model, "ipet", figures=True)
 
 
 def is_score(value: Any) -> bool:
@@ -126,7 +126,7 @@ def test_classifier_is_an_ordinary_one(done: RunResult) -> None:
 def test_a_finished_run_does_nothing_again(done: RunResult, model: Path) -> None:
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (done.path / "stages").rglob("*")}
     events: list[Event] = []
-    again = tiny_run(done.path, model, "ipet", on_event=events.append)
+    again = tiny_run(done.path, model, "ipet", on_event=events.append, figures=True)
     assert {event.kind for event in events} == {"skipped"}
     assert [event.unit for event in events] == json.loads((done.path / "plan.json").read_text())["units"]
     assert again == done
@@ -135,7 +135,7 @@ def test_a_finished_run_does_nothing_again(done: RunResult, model: Path) -> None
 
 
 def test_same_seed_same_bytes(done: RunResult, model: Path, tmp_path: Path) -> None:
-    again = tiny_run(tmp_path / "run", model, "ipet")
+    again = tiny_run(tmp_path / "run", model, "ipet", figures=True)
     assert snapshot(again.path) == snapshot(done.path)
     assert again.report | {"seconds": None} == done.report | {"seconds": None}
 

@@ -6,13 +6,14 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def _hurry() -> Iterator[None]:
-    """Checkpoints after every step, and no waiting for the disk."""
-    with pytest.MonkeyPatch.context() as patch, checkpoint_every_step():
-        patch.setattr(os, "fsync", lambda descriptor: None)
+    """Checkpoints after every step."""
+    with checkpoint_every_step():
         yield
 
 
@@ -80,10 +80,14 @@ class Undisturbed:
 
     def __init__(self, folder: Path, model: Path, **options: Any) -> None:
         self.points: list[Point] = []
-        self.options = options
+        self.folder, self.options = folder, options
         self.report = Watch(self.points.append).run(folder, model, **options).report
         self.files = snapshot(folder)
         self.units = list(self.report["seconds"])
+
+    def copy(self, folder: Path) -> Path:
+        """The same run in another place, to be damaged."""
+        return Path(shutil.copytree(self.folder, folder))
 
     def is_equal(self, result: RunResult) -> None:
         assert snapshot(result.path) == self.files
@@ -119,10 +123,19 @@ def test_the_run_has_write_points_of_every_sort(reference: Undisturbed) -> None:
 
 
 def stop_at_each_point_once(
-    folder: Path, model: Path, reference: Undisturbed, stop: Callable[[], BaseException], *, after: Callable[[Path], None] | None = None
+    folder: Path,
+    model: Path,
+    reference: Undisturbed,
+    stop: Callable[[], BaseException],
+    *,
+    spared: Iterable[Point] = (),
+    after: Callable[[Path], None] | None = None,
 ) -> list[Event]:
-    """One run, stopped at the first write point that it was not stopped at before, again and again until it ends."""
-    stopped: set[Point] = set()
+    """One run, stopped at the first write point that it was not stopped at before, again and again until it ends.
+
+    spared: points of the undisturbed run at which it goes on.
+    """
+    stopped: set[Point] = set(spared)
 
     def act(point: Point) -> None:
         if point not in stopped:
@@ -146,13 +159,18 @@ def stop_at_each_point_once(
     raise AssertionError("the run does not end")
 
 
-def test_stopped_at_every_write_point(tmp_path: Path, model: Path, reference: Undisturbed) -> None:
-    events = stop_at_each_point_once(tmp_path / "run", model, reference, Stop)
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
+def test_stopped_at_write_points(every: int, tmp_path: Path, model: Path, reference: Undisturbed) -> None:
+    """At each ``every``-th of them, and around the checkpoints of a member."""
+    chosen = {point for point in reference.points if point[1:3] == ("g0-p0-s0", "renamed training.safetensors")}
+    spared = set(reference.points) - set(reference.points[::every]) - chosen
+    events = stop_at_each_point_once(tmp_path / "run", model, reference, Stop, spared=spared)
     kinds = Counter((event.kind, event.unit) for event in events)
     assert not [unit for kind, unit in kinds if kind == "rerun"]
     assert all(kinds["finished", unit] <= 1 for unit in reference.units)
-    first_steps = Counter(event.unit for event in events if event.kind == "progress" and event.done == 1)
-    assert all(count <= 1 for count in first_steps.values()), "a step was made again after its checkpoint"
+    for unit in ("adapt", "g0-p0-s0", "classifier"):
+        steps = [event.done or 0 for event in events if event.kind == "progress" and event.unit == unit]
+        assert steps == sorted(steps), "a step was made again after a later one"
 
 
 @pytest.mark.slow
@@ -247,27 +265,26 @@ KILLS: list[tuple[str, int, dict[str, str]]] = [
 ]
 
 
-def test_three_real_kills_and_second_runs(tmp_path: Path, model: Path, two_patterns: Undisturbed) -> None:
-    folders = [tmp_path / f"run{number}" for number in range(len(KILLS))]
-    reached = [tmp_path / f"reached{number}" for number in range(len(KILLS))]
-    children = [start(folder, model, *place[:2], mark) for folder, place, mark in zip(folders, KILLS, reached, strict=True)]
-    for folder, (_, _, states), mark, child in zip(folders, KILLS, reached, children, strict=True):
-        wait_for(mark, child)
-        holder = f"process {child.pid} on {socket.gethostname()}"
-        assert read_status(folder).holder == holder
-        with pytest.raises(RunError, match=f"in use by {holder}; wait until it ends, or give another folder"):
-            tiny_run(folder, model)
-        os.kill(child.pid, signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
-        found = {unit.name: unit.state for unit in read_status(folder).units}
-        assert {name: found[name] for name in states} == states
-        two_patterns.is_whole(folder)
-        watch = Watch(lambda point: None)
-        two_patterns.is_equal(watch.run(folder, model))
-        assert [event.unit for event in watch.events if event.kind == "skipped"] == [
-            name for name, state in found.items() if state == "done"
-        ]
-        assert not [event for event in watch.events if event.kind == "rerun"]
+@pytest.mark.parametrize(("point", "count", "states"), [KILLS[0], *(pytest.param(*place, marks=pytest.mark.slow) for place in KILLS[1:])])
+def test_a_real_kill_and_a_second_run(
+    point: str, count: int, states: dict[str, str], tmp_path: Path, model: Path, two_patterns: Undisturbed
+) -> None:
+    folder, reached = tmp_path / "run", tmp_path / "reached"
+    child = start(folder, model, point, count, reached)
+    wait_for(reached, child)
+    holder = f"process {child.pid} on {socket.gethostname()}"
+    assert read_status(folder).holder == holder
+    with pytest.raises(RunError, match=f"in use by {holder}; wait until it ends, or give another folder"):
+        tiny_run(folder, model)
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    found = {unit.name: unit.state for unit in read_status(folder).units}
+    assert {name: found[name] for name in states} == states
+    two_patterns.is_whole(folder)
+    watch = Watch(lambda point: None)
+    two_patterns.is_equal(watch.run(folder, model))
+    assert [event.unit for event in watch.events if event.kind == "skipped"] == [name for name, state in found.items() if state == "done"]
+    assert not [event for event in watch.events if event.kind == "rerun"]
 
 
 @pytest.mark.slow
@@ -306,7 +323,7 @@ def test_damaged_checkpoint_costs_its_stage_and_no_more(tmp_path: Path, model: P
 @pytest.mark.parametrize("name", ["stages/g0-p0-s0/pool.parquet", "stages/classifier/model/model.safetensors", "stages/rows/train.parquet"])
 def test_damaged_output_is_made_again(name: str, tmp_path: Path, model: Path, reference: Undisturbed) -> None:
     folder = tmp_path / "run"
-    tiny_run(folder, model, **reference.options)
+    reference.copy(folder)
     os.truncate(folder / name, (folder / name).stat().st_size - 1)
     watch = Watch(lambda point: None)
     reference.is_equal(watch.run(folder, model, **reference.options))
@@ -318,9 +335,9 @@ def test_damaged_output_is_made_again(name: str, tmp_path: Path, model: Path, re
 
 @pytest.mark.parametrize("name", ["classifier/model.safetensors", "classifier", "report.json", "report.md", "ensemble.json", "plan.json"])
 def test_lost_results_come_back(name: str, tmp_path: Path, model: Path, reference: Undisturbed) -> None:
-    result = tiny_run(tmp_path / "run", model, **reference.options)
-    assert (result.path / name).exists()
-    files.discard(result.path / name)
+    folder = reference.copy(tmp_path / "run")
+    assert (folder / name).exists()
+    files.discard(folder / name)
     reference.is_equal(tiny_run(tmp_path / "run", model, **reference.options))
 
 

@@ -50,7 +50,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True, scope="module")
 def _hurry() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda descriptor: None)
         patch.setattr(reporting, "write_study_report", lambda report, out: [])  # drawing takes seconds; `done` draws
         yield
 

@@ -29,7 +29,7 @@ SCHEMA = Path(pages.__file__).parent / "schema" / "run.schema.json"
 def done(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A finished run of iPET; its last member has another seed's worth of votes."""
     place = tmp_path_factory.mktemp("stored")
-    return tiny_run(place / "run", tiny_model(place / "model"))
+    return tiny_run(place / "run", tiny_model(place / "model"), figures=True)
 
 
 def test_the_report_is_what_the_schema_says(done: RunResult) -> None:
