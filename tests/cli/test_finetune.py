@@ -1,0 +1,185 @@
+"""`petkit finetune`: what its flags become, one very small run of the real thing, and messages of one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from petkit import finetuning
+from petkit.cli.app import app
+from petkit.finetuning import FinetuneResult, FinetuneSettings
+from tests.builders import sentences, tiny_masked_lm
+
+runner = CliRunner()
+REPORT = {"test": {"accuracy": 0.75, "rows": 4, "per_class": []}, "task": "classify"}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    made: list[Any] = []
+
+    def finetune(kind: str, **options: Any) -> FinetuneResult:
+        made.append((kind, options))
+        return FinetuneResult(Path("run"), dict(REPORT), Path("run/model"), Path("run/predictions.jsonl"))
+
+    monkeypatch.setattr(finetuning, "finetune", finetune)
+    return made
+
+
+def petkit(*arguments: str | Path, code: int = 0) -> Result:
+    found = runner.invoke(app, [str(argument) for argument in arguments])
+    assert found.exit_code == code, found.output
+    return found
+
+
+def rows_file(path: Path, start: int, count: int) -> Path:
+    rows = [{"text": text, "label": "long" if len(text) > 60 else "short"} for text in sentences()[start : start + count]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_flags_reach_the_settings(calls: list[Any]) -> None:
+    petkit(
+        *(
+            "finetune",
+            "generate",
+            "--model",
+            "m",
+            "--train",
+            "a.jsonl",
+            "--test",
+            "b.jsonl",
+            "--out",
+            "run",
+            "--steps",
+            "9",
+            "--batch",
+            "8",
+        ),
+        *(
+            "--accumulate",
+            "2",
+            "--learning-rate",
+            "0.01",
+            "--warmup",
+            "5",
+            "--schedule",
+            "constant",
+            "--weight-decay",
+            "0",
+            "--max-length",
+            "64",
+        ),
+        *(
+            "--fields",
+            "one, two",
+            "--label-column",
+            "y",
+            "--target",
+            "similarity",
+            "--prefix",
+            "stsb",
+            "--longest-target",
+            "6",
+            "--beams",
+            "2",
+        ),
+        *("--seed", "3", "--device", "cpu", "--threads", "2", "--precision", "bfloat16", "--allow-overlap"),
+    )
+    ((kind, options),) = calls
+    assert (kind, options["model"], options["train"], options["test"], options["out"]) == (
+        "generate",
+        "m",
+        "a.jsonl",
+        "b.jsonl",
+        Path("run"),
+    )
+    assert options["allow_overlap"] is True
+    assert options["settings"] == FinetuneSettings(
+        steps=9,
+        batch=8,
+        accumulate=2,
+        learning_rate=0.01,
+        warmup=5,
+        schedule="constant",
+        weight_decay=0,
+        max_length=64,
+        fields=("one", "two"),
+        label_column="y",
+        target="similarity",
+        prefix="stsb",
+        longest_target=6,
+        beams=2,
+        seed=3,
+        threads=2,
+        precision="bfloat16",
+    )
+
+
+def test_flags_of_answers_and_tags_reach_the_settings(calls: list[Any]) -> None:
+    common = ("--train", "a", "--out", "run", "--device", "cpu", "--precision", "float32", "--stride", "7")
+    petkit(
+        "finetune", "answer", *common, "--no-answer", "--null-threshold", "-1.5", "--n-best", "4", "--longest-answer", "9", "--epochs", "2"
+    )
+    petkit("finetune", "tag", *common, "--token-column", "w", "--tag-column", "t")
+    answer, tag = (options["settings"] for _, options in calls)
+    assert answer == FinetuneSettings(stride=7, no_answer=True, null_threshold=-1.5, n_best=4, longest_answer=9, epochs=2)
+    assert tag == FinetuneSettings(stride=7, token_column="w", tag_column="t")
+
+
+def test_the_end_names_scores_model_and_predictions(calls: list[Any]) -> None:
+    order = ("finetune", "classify", "--train", "a", "--out", "run", "--device", "cpu")
+    assert petkit(*order).stdout.splitlines() == [
+        "Test rows: accuracy 0.75, rows 4",
+        "Model: run/model",
+        "Predictions: run/predictions.jsonl",
+        "Report: run/report.json",
+    ]
+    found = json.loads(petkit(*order, "--json").stdout)
+    assert found == {**REPORT, "path": "run", "model_folder": "run/model", "predictions": "run/predictions.jsonl"}
+
+
+@pytest.mark.slow
+def test_a_model_comes_out_and_the_run_is_finished(tmp_path: Path) -> None:
+    model = tiny_masked_lm("bert", tmp_path / "m")
+    train, test = rows_file(tmp_path / "train.jsonl", 0, 12), rows_file(tmp_path / "test.jsonl", 12, 4)
+    order = ("finetune", "classify", "--model", model, "--train", train, "--test", test, "--out", tmp_path / "run")
+    found = petkit(*order, "--steps", "2", "--batch", "4", "--device", "cpu", "--json")
+    report = json.loads(found.stdout)
+    assert found.stderr == ""
+    assert 0 <= report["test"]["accuracy"] <= 1
+    assert (Path(report["model_folder"]) / "model.safetensors").is_file()
+    state = json.loads(petkit("status", tmp_path / "run", "--json").stdout)
+    assert (state["state"], [unit["state"] for unit in state["units"]]) == ("finished", ["done"] * 3)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--fields", "words"], "no column 'words'; the columns are 'text', 'label'; say which one holds it with --fields"),
+        (["--label-column", "kind"], "training rows have no label in column 'kind' (--label-column), first train:1"),
+        (["--beams", "3"], "beams is a setting of generate, not of classify"),
+        (["--strategy", "lora"], "strategy is 'lora'; legal is full"),
+        (["--steps", "3", "--epochs", "2"], "epochs and steps are both given; give one"),
+        (["--max-length", "9000"], "--max-length is 9000"),
+        (["--threads", "0"], "threads is 0"),
+        (["--device", "tpu7"], "--device 'tpu7'"),
+    ],
+)
+def test_wrong_orders_are_told_in_one_line_and_leave_nothing(tmp_path: Path, flags: list[str], message: str) -> None:
+    train = rows_file(tmp_path / "train.jsonl", 0, 12)
+    found = petkit("finetune", "classify", "--train", train, "--out", tmp_path / "run", "--device", "cpu", *flags, code=2)
+    assert message in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1
+    assert (found.stdout, (tmp_path / "run").exists()) == ("", False)
+
+
+def test_kinds_and_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    train = rows_file(tmp_path / "train.jsonl", 0, 12)
+    common = ("--train", train, "--out", tmp_path / "run", "--device", "cpu")
+    assert "nothing to fine-tune is called 'guess'; legal are classify, tag" in petkit("finetune", "guess", *common, code=2).stderr
+    assert "model type 'bert'; legal are t5, bart" in petkit("finetune", "generate", *common, code=2).stderr

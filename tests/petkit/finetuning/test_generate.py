@@ -1,0 +1,116 @@
+"""Text to text: targets, loss and beam search against plain transformers; rows by target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from petkit.batching import collate
+from petkit.errors import DataError
+from petkit.finetuning import FinetuneSettings, generate
+from petkit.finetuning.generate import GENERATE
+from petkit.finetuning.kind import Job
+from petkit.finetuning.models import TEXT_TO_TEXT, save_model
+from petkit.finetuning.rows import SourceText
+from tests.builders import sentences
+from tests.petkit.finetuning.tiny import job_for, jsonl, writer
+
+ROWS = [SourceText(f"r:{i}", text, [" ".join(text.split()[: 1 + i % 3])]) for i, text in enumerate(sentences()[:7])]
+
+
+def job(folder: Path, family: str = "t5", *, facts: dict[str, Any] | None = None, **settings: Any) -> Job:
+    values = {"max_length": 40, "longest_target": 12, **settings}
+    return job_for(GENERATE, writer(family, folder), FinetuneSettings(**values), **(facts or {}))
+
+
+@pytest.mark.parametrize("family", TEXT_TO_TEXT)
+def test_the_loss_is_that_of_the_tokenizers_own_targets(family: str, tmp_path: Path) -> None:
+    chosen = job(tmp_path, family)
+    model, lessons = GENERATE.open(str(tmp_path), chosen, 0).eval(), GENERATE.lessons(ROWS, chosen)
+    rows = np.array([5, 1, 0])
+    words = chosen.tokenizer
+    inputs = words([ROWS[i].source for i in rows], padding=True, truncation=True, max_length=40, return_tensors="pt")
+    labels = words(text_target=[(ROWS[i].targets or [""])[0] for i in rows], padding=True, return_tensors="pt")["input_ids"]
+    labels[labels == words.pad_token_id] = -100
+    theirs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], labels=labels).loss
+    batch = collate(lessons.encoded, rows, pad_id=words.pad_token_id)
+    assert torch.equal(batch.input_ids, inputs["input_ids"])
+    torch.testing.assert_close(lessons.loss(model, batch, rows), theirs)
+
+
+@pytest.mark.parametrize("family", TEXT_TO_TEXT)
+@pytest.mark.parametrize("beams", [1, 3])
+def test_beam_search_is_that_of_plain_transformers_on_the_saved_model(family: str, beams: int, tmp_path: Path) -> None:
+    chosen = job(tmp_path / "m", family, beams=beams)
+    model = GENERATE.open(str(tmp_path / "m"), chosen, 0).eval()
+    found = [one["text"] for one in GENERATE.predict(model, ROWS, chosen)]
+    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
+    again, words = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval(), AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.generation_config.num_beams == beams
+    for row, text in zip(ROWS, found, strict=True):
+        inputs = words([row.source], return_tensors="pt", truncation=True, return_token_type_ids=False)
+        ids = again.generate(**inputs)
+        assert ids.shape[1] <= 12 + 2
+        assert words.batch_decode(ids, skip_special_tokens=True)[0].strip() == text
+    assert len(set(found)) > 1
+
+
+def test_what_is_cut_is_counted(tmp_path: Path) -> None:
+    chosen = job(tmp_path, max_length=12, longest_target=3)
+    counts = GENERATE.lessons(ROWS, chosen).counts
+    sources = sum(len(chosen.tokenizer(row.source)["input_ids"]) > 12 for row in ROWS)
+    targets = sum(len(chosen.tokenizer((row.targets or [""])[0])["input_ids"]) > 3 for row in ROWS)
+    assert sources > 0 < targets
+    assert counts == {"source texts cut to --max-length": sources, "targets cut to --longest-target": targets}
+
+
+def test_similarities_are_learned_as_strings_and_judged_by_the_given_numbers(tmp_path: Path) -> None:
+    source = jsonl(tmp_path / "t.jsonl", [{"text": "a b", "label": 2.57}, {"text": "c", "label": "4"}])
+    chosen = job(tmp_path / "m", target="similarity")
+    rows = GENERATE.read(source, chosen.settings)
+    assert [row.targets for row in rows] == [["2.57"], ["4"]]
+    written, _ = generate._encoded(chosen.tokenizer, [generate._target(row, chosen.settings) for row in rows], 12)
+    assert [chosen.tokenizer.decode(written.row(i), skip_special_tokens=True) for i in range(2)] == ["2.6", "4.0"]
+    scores = GENERATE.score(rows, [{"text": "2.6"}, {"text": "4.0"}], chosen)
+    assert scores == {"pearson": pytest.approx(1.0), "spearman": pytest.approx(1.0), "not_numbers": 0, "rows": 2}
+    with pytest.raises(DataError, match="column 'label' must hold numbers: 'much' in row 1"):
+        GENERATE.read(jsonl(tmp_path / "u.jsonl", [{"text": "a", "label": "much"}]), chosen.settings)
+
+
+def test_labels_come_from_the_training_rows(tmp_path: Path) -> None:
+    settings = FinetuneSettings(target="label", fields=("a", "b"), label_column="y", prefix="rte").resolved("generate")
+    rows = GENERATE.read(jsonl(tmp_path / "t.jsonl", [{"a": "x", "b": "z", "y": 1.0}, {"a": "u", "b": "v", "y": "no"}]), settings)
+    assert rows == [SourceText("t:1", "rte a: x b: z", ["1"]), SourceText("t:2", "rte a: u b: v", ["no"])]
+    assert GENERATE.facts(rows, [], settings) == {"labels": ["1", "no"]}
+    with pytest.raises(DataError, match=r"labels of the test rows that no training row has: 'x' \(first in t:1\)"):
+        GENERATE.facts(rows, [SourceText("t:1", "a", ["x"])], settings)
+    with pytest.raises(DataError, match="one label, 'no'"):
+        GENERATE.facts(rows[1:], [], settings)
+    with pytest.raises(DataError, match=r"1 training rows have nothing to write in column 'y' \(--label-column\), first t:3"):
+        GENERATE.facts([*rows, SourceText("t:3", "a", None)], [], settings)
+
+
+def test_answers_are_written_from_question_and_context_and_all_of_them_count(tmp_path: Path) -> None:
+    answers = [{"text": "Anna", "answer_start": 0}, {"text": "cat", "answer_start": 11}]
+    source = jsonl(tmp_path / "t.jsonl", [{"id": "q", "context": "Anna has a cat", "question": "Who?", "answers": answers}])
+    chosen = job(tmp_path / "m", target="answer")
+    rows = GENERATE.read(source, chosen.settings)
+    assert rows == [SourceText("q", "question: Who? context: Anna has a cat", ["Anna", "cat"])]
+    assert GENERATE.facts(rows, [], chosen.settings) == {}
+    assert GENERATE.score(rows, [{"text": "the Cat."}], chosen) == {"exact_match": 100.0, "f1": 100.0, "questions": 1}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_summaries_are_judged_by_rouge_where_it_is_there(there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "rouge_is_there", lambda: there)
+    monkeypatch.setattr(generate, "rouge_scores", lambda texts, golds: {"rouge1": 1.0, "rouge2": 2.0, "rougeL": 3.0})
+    chosen = job(tmp_path)
+    scores = GENERATE.score(ROWS[:2], [{"text": (row.targets or [""])[0]} for row in ROWS[:2]], chosen)
+    rouge: Any = (1.0, 2.0, 3.0) if there else (None, None, None)
+    assert scores == {**dict(zip(("rouge1", "rouge2", "rougeL"), rouge, strict=True)), "exact_match": 100.0, "rows": 2}
+    assert GENERATE.score([SourceText("x", "y", None)], [{"text": ""}], chosen) is None
