@@ -1,7 +1,9 @@
-"""``petkit pretrain``: a masked language model from raw text, new or from a checkpoint."""
+"""``petkit pretrain``: a language model from raw text, new or from a checkpoint."""
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,15 +21,22 @@ __all__ = ["pretrain"]
 def pretrain(
     files: Annotated[
         list[str],
-        Argument(metavar="FILES...", help="Raw text: .txt, folders of .txt, JSONL, CSV or parquet (one text per row), or builtin:docs."),
+        Argument(metavar="FILES...", help="Raw text: .txt, JSONL, CSV or parquet (one text per row), folders of them, or builtin:docs."),
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The run folder; the checkpoint ends in DIR/model.")],
     objective: Annotated[
-        str, Option(metavar="NAME", help="What to learn: mlm, whole-word, ngram, ...; those with a star in petkit objectives.")
+        str, Option(metavar="NAME[,NAME]", help="What to learn: a name of petkit objectives; several take turns.")
     ] = "mlm",
+    arch: Annotated[
+        str | None, Option(metavar="NAME", help="Of a new model: bert (default), roberta, albert, electra, modernbert, t5, bart, gpt2, ...")
+    ] = None,
+    size: Annotated[
+        str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N[,heads=N][,intermediate=N].")
+    ] = "mini",
     init: Annotated[str | None, Option(metavar="CHECKPOINT", help="Go on from a checkpoint instead of from scratch.")] = None,
-    size: Annotated[str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N.")] = "mini",
-    vocab_size: Annotated[int, Option(metavar="N", help="Word pieces of a new tokenizer, at most.")] = 8192,
+    teacher: Annotated[str | None, Option(metavar="CHECKPOINT", help="What the objective distilbert learns from.")] = None,
+    tokenizer: Annotated[str | None, Option(metavar="DIR", help="Instead of the checkpoint's, or of a new one.")] = None,
+    vocab_size: Annotated[int, Option(metavar="N", help="Pieces of a new tokenizer, at most.")] = 8192,
     keep_words: Annotated[
         list[str] | None,
         Option(
@@ -44,51 +53,90 @@ def pretrain(
         str, Option(metavar="NAME", help="After the warm-up: linear (to 0), constant, or trapezoid (to 0 in the last fifth).")
     ] = "linear",
     weight_decay: Annotated[float, Option(metavar="X", help="Of the weights, not of biases and norms.")] = 0.01,
+    dropout: Annotated[float, Option(metavar="X", help="While pretraining; the checkpoint says 0.1, for fine-tuning.")] = 0.0,
     mask_rate: Annotated[float | None, Option(metavar="X", help="Share of tokens to predict; default: the objective's.")] = None,
-    rows: Annotated[int, Option(metavar="N", help="Rows per update.")] = 32,
+    rows: Annotated[int, Option(metavar="N", help="Rows per update, of all processes together.")] = 32,
+    accumulate: Annotated[int, Option(metavar="N", help="Parts in which an update's rows go through the model, to save memory.")] = 1,
     length: Annotated[int, Option(metavar="N", help="Tokens per row.")] = 128,
     long_length: Annotated[int | None, Option(metavar="N", help="Tokens per row in the last tenth of the steps.")] = None,
+    separate: Annotated[bool, Option("--separate", help="Every file is a data set of its own; they take turns.")] = False,
+    mixing: Annotated[str, Option(metavar="NAME", help="How often data sets and objectives come up: proportional (by rows), or equal.")] = (
+        "proportional"
+    ),
+    mix_cap: Annotated[int | None, Option(metavar="N", help="Rows at which a data set counts no more.")] = None,
+    mix_temperature: Annotated[float, Option(metavar="X", help="1 is proportional; the higher, the more equal.")] = 1.0,
+    held_out: Annotated[float, Option(metavar="X", help="Share of the text that only measures the loss.")] = 0.01,
+    measure_every: Annotated[
+        int | None, Option(metavar="N", help="Updates between two measurements; default: a tenth of all, at least 200; 0: at the end only.")
+    ] = None,
     text_column: Annotated[str, Option(metavar="COLUMN", help="Where the text stands in files with columns.")] = "text",
+    cache: Annotated[Path | None, Option(metavar="DIR", help="Where tokenised text is kept for other runs; default: DIR/tokens.")] = None,
     precision: Annotated[
         str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
     ] = None,
+    gradient_checkpointing: Annotated[
+        bool, Option("--gradient-checkpointing", help="Compute layers again in the backward pass, which saves memory.")
+    ] = False,
+    compile_layers: Annotated[bool, Option("--compile", help="Layers by torch.compile; needs a C++ compiler on the CPU.")] = False,
+    workers: Annotated[int, Option(metavar="N", help="Processes that make batches beside the one that trains.")] = 0,
     half: Annotated[bool, Option("--half", help="Save in half precision.")] = False,
+    tensorboard: Annotated[bool, Option("--tensorboard", help="Also write the curves to DIR/tensorboard.")] = False,
     seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
     device: Device = "auto",
     threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: as torch chooses.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pretrain a masked language model on raw text, from scratch or from a checkpoint (--init)."""
+    """Pretrain a language model on raw text, from scratch or from a checkpoint (--init).
+
+    Under torchrun or accelerate launch several processes train one model.
+    """
     from petkit.compute import choose_device, default_precision
     from petkit.pretraining import PretrainSettings, run_pretraining
 
     _use_threads(threads)
-    layers, hidden = _size(size)
     where = choose_device(device)
+    if init is not None and arch is not None:
+        raise SettingsError("--arch is for a new model; --init takes a checkpoint's own")
     settings = PretrainSettings(
         steps=steps,
-        objective=objective,
+        objectives=tuple(name.strip() for name in objective.split(",") if name.strip()),
         mask_rate=mask_rate,
         init=init,
-        layers=layers,
-        hidden=hidden,
+        arch=arch or "bert",
+        **_size(size),
+        tokenizer=tokenizer,
+        teacher=teacher,
         vocabulary=vocab_size,
         keep=_keep(keep_words),
         rows=rows,
         length=length,
         long_length=long_length,
         max_positions=max(256, length, long_length or 0),
+        accumulate=accumulate,
+        separate=separate,
+        mixing=mixing,  # type: ignore[arg-type]  # checked there, as is the schedule
+        mix_cap=mix_cap,
+        mix_temperature=mix_temperature,
         learning_rate=learning_rate,
         warmup=warmup,
-        schedule=schedule,  # type: ignore[arg-type]  # checked there
+        schedule=schedule,  # type: ignore[arg-type]
         weight_decay=weight_decay,
+        dropout=dropout,
+        held_out=held_out,
+        measure_every=measure_every,
+        gradient_checkpointing=gradient_checkpointing,
+        compile=compile_layers,
+        workers=workers,
         precision=precision or default_precision(where),
         device=where,
         seed=seed,
     )
-    with Reporter(quiet=as_json) as reporter:
-        figures = run_pretraining(files, settings, str(out), column=text_column, half=half, on_event=reporter.event)
-    print_json(figures) if as_json else _show(figures)
+    silent = as_json or os.environ.get("RANK", "0") != "0"
+    places: dict[str, Any] = {"column": text_column, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
+    with Reporter(quiet=silent) as reporter:
+        figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event)
+    if figures:  # only rank 0 has any
+        print_json(figures) if as_json else _show(figures)
 
 
 def _use_threads(threads: int | None) -> None:
@@ -101,20 +149,22 @@ def _use_threads(threads: int | None) -> None:
     torch.set_num_threads(threads)
 
 
-def _size(text: str) -> tuple[int, int]:
-    """Layers and hidden size of a name, or of ``layers=N,hidden=N``.
+def _size(text: str) -> dict[str, Any]:
+    """Layers, hidden size and the like of a name, or of ``layers=N,hidden=N``.
 
-    >>> _size("tiny"), _size("layers=3, hidden=192")
-    ((2, 128), (3, 192))
+    >>> _size("tiny"), _size("layers=3, hidden=192, heads=6")
+    ({'layers': 2, 'hidden': 128}, {'layers': 3, 'hidden': 192, 'heads': 6})
     """
     from petkit.pretraining import SIZES
 
     if text in SIZES:
-        return SIZES[text]
+        layers, hidden = SIZES[text]
+        return {"layers": layers, "hidden": hidden}
     values = dict(part.strip().split("=", 1) for part in text.split(",") if "=" in part)
-    if set(values) != {"layers", "hidden"} or not all(value.isdigit() for value in values.values()):
-        raise SettingsError(f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N")
-    return int(values["layers"]), int(values["hidden"])
+    known = {"layers", "hidden"} <= set(values) <= {"layers", "hidden", "heads", "intermediate"}
+    if not known or not all(value.isdigit() for value in values.values()):
+        raise SettingsError(f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]")
+    return {name: int(value) for name, value in values.items()}
 
 
 def _keep(values: list[str] | None) -> tuple[str, ...]:
@@ -127,6 +177,19 @@ def _keep(values: list[str] | None) -> tuple[str, ...]:
 
 def _show(figures: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    console.print(Text(f"Held-out text: {spelled({name: figures[name] for name in ('loss', 'accuracy')})} (masked tokens)"))
+    console.print(Text(f"Held-out text: {spelled(figures['held_out'])}"))
+    if "held_out_before" in figures:
+        console.print(Text(f"Before: {spelled(figures['held_out_before'])}"))
+    if "rates" in figures:
+        console.print(Text(f"Rates: {spelled(figures['rates'])}"))
     console.print(Text(f"Model: {figures['model']}"), soft_wrap=True)
-    console.print(Text(f"Next: petkit train TASK --model {figures['model']} ..."), soft_wrap=True)
+    if _fills_gaps(Path(figures["model"])):
+        console.print(Text(f"Next: petkit train TASK --model {figures['model']} ..."), soft_wrap=True)
+
+
+def _fills_gaps(model: Path) -> bool:
+    """Whether it is of a family that petkit train takes."""
+    from petkit.backbones import FAMILIES
+
+    config = model / "config.json"
+    return config.is_file() and json.loads(config.read_text("utf-8")).get("model_type") in FAMILIES

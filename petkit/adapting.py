@@ -30,6 +30,7 @@ def adapt_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         rows=32,
         length=min(128, settings.max_length, longest_input(config)),
         held_out=0.05,
+        measure_every=0,
         precision=settings.precision,
         device=stage.device,
         seed=context.seed_for("adapt") % 2**31,

@@ -16,7 +16,7 @@ from petkit.pretraining import PretrainSettings
 from tests.builders import docstrings, tiny_masked_lm
 
 runner = CliRunner()
-FIGURES = {"steps": 3, "loss": 6.54321, "accuracy": 0.125, "model": "run/model"}
+FIGURES = {"steps": 3, "loss": 6.54321, "held_out": {"mlm": 6.54321, "mlm_accuracy": 0.125}, "model": "run/model"}
 
 
 @pytest.fixture
@@ -49,10 +49,13 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "mlm", "--size", "layers=3,hidden=192", "--vocab-size", "5000"),
         *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
         *("--rows", "8", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
-        *("--precision", "bfloat16"),
+        *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
+        *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
+        *("--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
+    assert (options["cache"], options["tensorboard"]) == ("kept", True)
     assert settings == PretrainSettings(
         steps=30,
         layers=3,
@@ -67,7 +70,25 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         learning_rate=0.002,
         precision="bfloat16",
         seed=5,
+        accumulate=2,
+        separate=True,
+        mixing="equal",
+        mix_cap=9,
+        mix_temperature=2.0,
+        held_out=0.2,
+        measure_every=7,
+        dropout=0.3,
+        workers=3,
+        gradient_checkpointing=True,
+        compile=True,
+        teacher="big",
+        tokenizer="words",
     )
+
+
+def test_objectives_come_by_commas_and_architectures_by_name(calls: list[Any]) -> None:
+    petkit("pretrain", "a.txt", "--out", "run", "--objective", "mlm, nsp", "--arch", "albert", "--device", "cpu")
+    assert (calls[0][1].objectives, calls[0][1].arch) == (("mlm", "nsp"), "albert")
 
 
 def test_builtin_words_are_the_label_words(calls: list[Any]) -> None:
@@ -83,13 +104,27 @@ def test_sizes_by_name_and_number(calls: list[Any], size: str, expected: tuple[i
     assert (calls[0][1].layers, calls[0][1].hidden) == expected
 
 
-def test_the_end_names_the_model_and_the_next_command(calls: list[Any]) -> None:
-    found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu").stdout
-    assert (
-        found
-        == "Held-out text: loss 6.54, accuracy 0.125 (masked tokens)\nModel: run/model\nNext: petkit train TASK --model run/model ...\n"
-    )
-    assert json.loads(petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu", "--json").stdout) == FIGURES
+def test_the_whole_shape_can_be_said(calls: list[Any]) -> None:
+    petkit("pretrain", "a.txt", "--out", "run", "--size", "layers=2,hidden=120,heads=3,intermediate=200", "--device", "cpu")
+    settings = calls[0][1]
+    assert (settings.layers, settings.hidden, settings.heads, settings.intermediate) == (2, 120, 3, 200)
+
+
+def test_the_end_names_the_model_and_the_next_command(calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    order = ("pretrain", "a.txt", "--out", "run", "--device", "cpu")
+    assert petkit(*order).stdout == "Held-out text: mlm 6.54, mlm_accuracy 0.125\nModel: run/model\n"
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "config.json").write_text('{"model_type": "bert"}')
+    assert petkit(*order).stdout.endswith("Next: petkit train TASK --model run/model ...\n")  # it is one that fills gaps
+    assert json.loads(petkit(*order, "--json").stdout) == FIGURES
+
+
+def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(pretraining, "run_pretraining", lambda *_, **__: {})
+    found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu")
+    assert (found.stdout, found.stderr) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +136,11 @@ def test_the_end_names_the_model_and_the_next_command(calls: list[Any]) -> None:
         (["--length", "3"], "length is 3"),
         (["--device", "tpu7"], "--device 'tpu7'"),
         (["--objective", "guess"], "guess"),
+        (["--objective", ","], "there is no objective"),
+        (["--objective", "causal", "--mask-rate", "0.2"], "has no mask rate"),
+        (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
+        (["--accumulate", "99"], "accumulate is 99"),
+        (["--mixing", "some"], "mixing is 'some'"),
         (["--steps", "0"], "steps"),
         (["--learning-rate", "-1"], "learning_rate"),
     ],

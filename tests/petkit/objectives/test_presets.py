@@ -15,7 +15,7 @@ from petkit.encoding import Encoder
 from petkit.errors import SettingsError
 from petkit.members import corrupt
 from petkit.objectives import IGNORED, PRESETS, MaskedBatch, Vocabulary, objective, plain_objectives, stream
-from petkit.pretraining import masked_lm_loss
+from petkit.pretraining.learners import masked_lm_loss
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
 from tests.builders import FAMILIES, TOKENIZERS, random_masked_lm, sentences, tokenizer

@@ -1,0 +1,178 @@
+"""The course of a pretraining run: learners on one model, updates over all ranks, held-out figures, curves."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from petkit.backbones.modelfiles import quiet
+from petkit.objectives import Vocabulary, share, stream
+from petkit.pretraining.curves import Curves, TensorBoard
+from petkit.pretraining.ranks import ranks
+from petkit.pretraining.settings import PretrainSettings
+from petkit.pretraining.tasks import Task, Updates, measured_form, task_rates
+from petkit.training import Trained, autocast, train
+from petkit.units import UnitContext
+
+__all__ = ["Course", "Joint"]
+
+MEASURED_ROWS = 2048
+"""At most so many held-out rows are measured, always the same ones."""
+
+
+class Joint(nn.Module):
+    """Learners by objective, all of one model; ``forward`` goes through one of them."""
+
+    def __init__(self, learners: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.names = list(learners)
+        self.learners = nn.ModuleList(learners.values())
+
+    def learner(self, name: str) -> Any:
+        """An objective's learner."""
+        return self.learners[self.names.index(name)]
+
+    def forward(self, name: str, batch: Any, counts: Mapping[str, float]) -> dict[str, Tensor]:
+        """The learner's losses."""
+        losses: dict[str, Tensor] = self.learner(name)(batch, counts)
+        return losses
+
+
+class Course:
+    """A model's learners, the tasks, and how they are trained.
+
+    Args:
+        joint: on its device. before_step: see ``petkit.training.train``.
+    """
+
+    def __init__(
+        self,
+        joint: Joint,
+        tasks: Sequence[Task],
+        settings: PretrainSettings,
+        vocabulary: Vocabulary,
+        *,
+        before_step: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.joint, self.tasks, self.settings, self.vocabulary = joint, tasks, settings, vocabulary
+        self.rates = task_rates(tasks, settings)
+        self.updates = Updates(tasks, self.rates, settings, vocabulary)
+        self._before_step = before_step
+        self._batches: Iterator[tuple[int, Any]] | None = None
+        self._current: tuple[int, Any] = (0, None)
+        self._first = 0
+
+    def train(self, context: UnitContext, curves: Curves, board: TensorBoard | None = None) -> Trained:
+        """All updates; on rank 0 with checkpoints, reports and curves."""
+        here = ranks()
+        module: nn.Module = self.joint
+        if here.size > 1:
+            module = DistributedDataParallel(self.joint, find_unused_parameters=True, broadcast_buffers=False)
+
+        def losses(step: int, micro: int) -> dict[str, Tensor]:
+            return self._losses(module, step, micro)
+
+        def on_step(step: int, steps: int, means: Mapping[str, float] | None) -> None:
+            if here.first:
+                context.progress(step, steps, **(means or {}))
+                self._report(step, means, curves, board)
+
+        return train(
+            self.joint,
+            losses,
+            self.settings.training(),
+            seed=self.settings.seed,
+            stage="pretrain" if here.first else f"pretrain, rank {here.rank}",
+            checkpoint=context.work / "training.safetensors",
+            before_step=self._before_step,
+            on_step=on_step,
+            checkpoint_seconds=60.0 if here.first else math.inf,
+        )
+
+    def _losses(self, module: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
+        here, parts = ranks(), self.settings.accumulate
+        if micro == 0:
+            self._current = self._next(step)
+        number, batch = self._current
+        task = self.tasks[number]
+        counted = self.joint.learner(task.objective.name).counts(batch)
+        counts = {name: count / (here.size * parts) for name, count in counted.items()}
+        mine = share(batch, rank=here.rank * parts + micro, ranks=here.size * parts)
+        waiting = micro + 1 < parts and isinstance(module, DistributedDataParallel)
+        with cast(DistributedDataParallel, module).no_sync() if waiting else nullcontext():
+            found: dict[str, Tensor] = module(task.objective.name, mine, counts)
+        return {"loss": found["loss"], **{self._label(task, name): value for name, value in found.items() if name != "loss"}}
+
+    def _label(self, task: Task, part: str) -> str:
+        return part if len(self.tasks) == 1 else f"{task.name}/{part}"
+
+    def _next(self, step: int) -> tuple[int, Any]:
+        if self._batches is None:
+            self._batches, self._first = self._loaded(step), step
+        return next(self._batches)
+
+    def _loaded(self, step: int) -> Iterator[tuple[int, Any]]:
+        with quiet():  # torch warns of more workers than cores
+            loader = DataLoader(
+                cast(Any, self.updates),
+                batch_size=None,
+                sampler=range(step, len(self.updates)),
+                num_workers=self.settings.workers,
+                collate_fn=_as_is,
+                generator=torch.Generator(),  # its own: else the loader would draw from the stream that dropout draws from
+            )
+            return iter(loader)
+
+    def _report(self, step: int, means: Mapping[str, float] | None, curves: Curves, board: TensorBoard | None) -> None:
+        every, last = self.settings.interval, step == self.settings.steps
+        due = every > 0 and step % every == 0 and not last  # at the end it is measured once, by the caller
+        if means is None and not due:
+            return
+        point: dict[str, Any] = {"step": step, "rows": step * self.settings.rows}
+        point |= {f"training/{name}": value for name, value in (means or {}).items()}
+        if due:
+            point |= self.held_out()
+            self.joint.train()
+        curves.add(point)
+        if board is not None and not last:
+            board.add(point)
+
+    def speed(self, trained: Trained) -> dict[str, float]:
+        """Tokens and rows (pairs of texts, where rows are such) per second, of the updates that this process made."""
+        seconds = max(trained.seconds, time.get_clock_info("monotonic").resolution)
+        rows = (trained.steps - self._first) * self.settings.rows / seconds
+        return {"rows_per_second": rows, "tokens_per_second": rows * self.settings.length}
+
+    def held_out(self) -> dict[str, float]:
+        """``held out/PART`` of every task: loss in nats, accuracy as a share. Leaves the model in evaluation mode."""
+        figures = ((task, self.measure(task)) for task in self.tasks)
+        return {f"held out/{self._label(task, part)}": value for task, parts in figures for part, value in parts.items()}
+
+    @torch.inference_mode()
+    def measure(self, task: Task) -> dict[str, float]:
+        """Means over held-out rows, corrupted the same way every time; NaN where there is nothing to measure."""
+        learner, how = self.joint.learner(task.objective.name), measured_form(task.objective)
+        count = min(len(task.held), MEASURED_ROWS)
+        sums: dict[str, np.ndarray[Any, Any]] = {}
+        self.joint.eval()
+        for start in range(0, count, 64):
+            chosen = np.arange(start, min(start + 64, count))
+            batch = task.held.batch(chosen, how, self.vocabulary, stream(0, "measure", step=start))
+            with autocast(torch.device(self.settings.device), self.settings.precision):
+                scores = learner.score(batch)
+            for name, pair in scores.items():
+                sums[name] = sums.get(name, np.zeros(2)) + np.array(pair)
+        return {name: float(total / number) if number else math.nan for name, (total, number) in sums.items()}
+
+
+def _as_is(update: Any) -> Any:
+    return update

@@ -1,0 +1,92 @@
+"""What a pretraining run starts from: a new model or a checkpoint, with a learner for each objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from petkit.backbones import MaskedLM
+from petkit.backbones.modelfiles import quiet
+from petkit.errors import SettingsError
+from petkit.objectives import Vocabulary
+from petkit.pretraining.architectures import new_model, open_model
+from petkit.pretraining.learners import learner_for
+from petkit.pretraining.loop import Joint
+from petkit.pretraining.settings import PretrainSettings
+from petkit.pretraining.tasks import turn
+
+__all__ = ["join_learners", "lengthen", "repeat_positions", "start_model"]
+
+
+def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:
+    """A new model from the settings' seed, or the checkpoint ``init``. Raises SettingsError where rows are longer than it can read."""
+    objectives = settings.rows_of_table()
+    if settings.init is not None:
+        model = open_model(settings.init, objectives, dropout=settings.dropout, trust_remote_code=settings.trust_remote_code)
+        if (most := _longest(model)) is not None and settings.longest > most:
+            raise SettingsError(f"rows of {settings.longest} tokens exceed the {most} that {settings.init} can read; --length sets them")
+        return model
+    return new_model(
+        settings.arch,
+        tokenizer,
+        layers=settings.layers,
+        hidden=settings.hidden,
+        heads=settings.heads,
+        intermediate=settings.intermediate,
+        max_positions=settings.max_positions,
+        dropout=settings.dropout,
+        seed=settings.seed,
+        objectives=objectives,
+        teacher=settings.teacher,
+    )
+
+
+def _longest(model: Any) -> int | None:
+    """The most tokens of a row; None where positions are relative."""
+    found = getattr(model, "max_length", None) if isinstance(model, MaskedLM) else getattr(model.config, "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def join_learners(model: Any, settings: PretrainSettings, vocabulary: Vocabulary) -> Joint:
+    """The learners of all objectives on one model, on the settings' device."""
+    learners = {
+        objective.name: learner_for(objective, model, vocabulary, teacher=settings.teacher, seed=settings.seed, init=settings.init)
+        for objective in settings.rows_of_table()
+    }
+    joint = Joint(learners).to(settings.device)
+    for module in joint.modules():
+        if settings.gradient_checkpointing and isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing:
+            _checkpoint(module)
+        if settings.compile and "GradientCheckpointingLayer" in (parent.__name__ for parent in type(module).__mro__):
+            with quiet():
+                module.compile(dynamic=True)  # what transformers derives from that are its layers
+    return joint
+
+
+def _checkpoint(model: PreTrainedModel) -> None:
+    """Have a model compute its layers again in the backward pass."""
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # its name until 5.x
+    with quiet():
+        enable({"use_reentrant": False})
+
+
+def lengthen(model: Any, settings: PretrainSettings, step: int, _steps: int) -> None:
+    """Before the first of the longer rows, a new model's later positions start from the trained ones."""
+    if step == turn(settings) and settings.init is None and (settings.long_length or 0) > settings.length:
+        repeat_positions(model, settings.length)
+
+
+@torch.no_grad()
+def repeat_positions(model: torch.nn.Module, trained: int) -> None:
+    """Start learned position embeddings from ``trained`` on as copies of those before, so that longer rows need little learning.
+
+    As Beltagy et al. 2020 (arXiv 2004.05150, section 5) extend a model to longer inputs. Differs from BERT's schedule, which leaves
+    them at random until the longer rows come. A model without such embeddings stays as it is.
+    """
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
+            weight = module.weight
+            for start in range(trained, len(weight), trained):
+                weight[start : start + trained] = weight[: min(trained, len(weight) - start)]

@@ -1,0 +1,100 @@
+"""The raw text of a pretraining run: data sets, their tokenizer, their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from petkit.backbones import load_tokenizer
+from petkit.files import staged_directory
+from petkit.objectives import chinese_segmenter
+from petkit.pretraining.architectures import architecture
+from petkit.pretraining.corpus import read_documents
+from petkit.pretraining.settings import PretrainSettings
+from petkit.pretraining.tokenizers import new_tokenizer
+from petkit.pretraining.tokens import SplitTokens, split_tokens, tokenize_split
+
+__all__ = ["InMemory", "Sources", "Text", "data_sets", "read_texts"]
+
+Documents = Iterable[list[str]]
+Segment = Callable[[str], list[str]]
+
+
+class Text(Protocol):
+    """Raw text, a data set of its own."""
+
+    def documents(self) -> Documents:
+        """Its documents, lists of paragraphs; every call starts anew."""
+
+    def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
+        """Tokenised into ``folder``, or taken from there."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Documents that are there already."""
+
+    given: Sequence[list[str]]
+
+    def documents(self) -> Documents:
+        """They themselves."""
+        return self.given
+
+    def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
+        """Tokenised anew."""
+        return tokenize_split(self.given, tokenizer, folder, held_out=settings.held_out, seed=settings.seed, segment=segment)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files, folders, ``builtin:docs``; read as a stream. ``column``: where the text stands in files with columns."""
+
+    paths: tuple[str, ...]
+    column: str = "text"
+
+    def documents(self) -> Iterator[list[str]]:
+        """One source after the other."""
+        return (document for path in self.paths for document in read_documents(path, column=self.column))
+
+    def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
+        """Tokenised once: the same text and tokenizer are found there again."""
+        how: dict[str, Any] = {"column": self.column, "held_out": settings.held_out, "seed": settings.seed, "segment": segment}
+        return split_tokens(list(self.paths), tokenizer=tokenizer, cache=folder, **how)
+
+
+def data_sets(sources: Sequence[str], column: str, *, separate: bool) -> dict[str, Text]:
+    """The sources as one data set, or as one each, by the names of the files as far as these differ."""
+    if not separate:
+        return {"text": Sources(tuple(sources), column)}
+    names = [Path(source).stem for source in sources]
+    return {
+        name if name and names.count(name) == 1 else source: Sources((source,), column) for name, source in zip(names, sources, strict=True)
+    }
+
+
+def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path, cache: Path) -> tuple[Any, dict[str, SplitTokens]]:
+    """The tokenizer, and each data set's tokens, in ``cache``. ``work``: where a new tokenizer is kept."""
+    tokenizer = _tokenizer(sets, settings, work / "tokenizer")
+    segment = chinese_segmenter() if any(name.startswith("chinese-") for name in settings.objectives) else None
+    return tokenizer, {name: text.tokens(tokenizer, settings, cache, segment) for name, text in sets.items()}
+
+
+def _tokenizer(sets: Mapping[str, Text], settings: PretrainSettings, kept: Path) -> Any:
+    """The one asked for, or a new one; that is kept, so that a killed run does not train it again."""
+    given = settings.tokenizer or settings.init
+    if given is not None:
+        return load_tokenizer(given, trust_remote_code=settings.trust_remote_code, masked=False)
+    if not kept.is_dir():
+        made = new_tokenizer(
+            architecture(settings.arch).tokenizer,
+            lambda: (paragraph for text in sets.values() for document in text.documents() for paragraph in document),
+            size=settings.vocabulary,
+            keep=settings.keep,
+            model_max_length=settings.max_positions,
+            architecture=settings.arch,
+        )
+        with staged_directory(kept) as staging:
+            made.save_pretrained(str(staging))
+    return load_tokenizer(str(kept), masked=False)
