@@ -8,6 +8,7 @@ import typer
 
 from petkit.cli.check import check
 from petkit.cli.demo import demo
+from petkit.cli.encode import encode
 from petkit.cli.evaluate import evaluate
 from petkit.cli.exits import Commands
 from petkit.cli.export import export
@@ -45,6 +46,7 @@ app.command()(new)
 app.command()(check)
 app.command()(pretrain)
 app.command()(finetune)
+app.command()(encode)
 app.command()(objectives)
 
 

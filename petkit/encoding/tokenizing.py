@@ -20,7 +20,7 @@ from tokenizers import Tokenizer as Backend
 
 from petkit.errors import DataError, ModelError, raise_problems
 
-__all__ = ["Frame", "Ids", "Plain", "Spans", "encoded", "plain_backend", "plain_tokenizer"]
+__all__ = ["Frame", "Ids", "Plain", "Spans", "encoded", "frame_of", "plain_backend", "plain_tokenizer"]
 
 Ids = NDArray[np.int32]
 _HIDDEN: Final = "\ufdd0\ufdd1\ufdd2"
@@ -127,7 +127,7 @@ def plain_tokenizer(tokenizer: Any) -> Plain:
     bytelevel = '"ByteLevel"' in json.dumps([state["pre_tokenizer"], state["normalizer"]])
     return Plain(
         backend=backend,
-        frame=_frame(tokenizer),
+        frame=frame_of(tokenizer),
         lead=" " if bytelevel else "",
         separable=_separable_rules(state) and _separable_probes(backend),
         pad_id=int(tokenizer.pad_token_id),
@@ -181,7 +181,8 @@ def _hidden(model: dict[str, Any], specials: set[str]) -> dict[str, Any]:
     return {**model, "vocab": renamed, "unk_token": _HIDDEN + unknown if unknown in specials else unknown}
 
 
-def _frame(tokenizer: Any) -> Frame:
+def frame_of(tokenizer: Any) -> Frame:
+    """The special tokens that a fast tokenizer puts around one or two segments; there may be none (GPT-2)."""
     probe = Backend.from_str(tokenizer.backend_tokenizer.to_str())
     probe.no_padding()
     probe.no_truncation()

@@ -81,7 +81,9 @@ def restore_adapters(model: Any, folder: str) -> None:
     delattr(model.config, ADAPTERS_KEY)
     with torch.random.fork_rng(devices=[]):
         insert_adapters(model, width)
-    wanted = {name: p for name, p in model.named_parameters() if ".adapter." in name}
+    bare = model.base_model is model  # opened without its head: names lack what the saved ones begin with
+    before = f"{model.base_model_prefix}." if bare else ""
+    wanted = {before + name: p for name, p in model.named_parameters() if ".adapter." in name}
     for file in sorted(Path(folder).glob("model*.safetensors")):
         with safe_open(str(file), framework="pt") as saved:
             for name in set(saved.keys()) & set(wanted):
