@@ -17,6 +17,7 @@ from petkit.pretraining.architectures import kind_of, new_model
 from petkit.pretraining.corpus import read_documents
 from petkit.pretraining.learners import Learner, learner_for
 from petkit.pretraining.packing import row_source
+from petkit.pretraining.recurrent import RecurrentLearner
 from petkit.pretraining.tokens import SplitTokens, tokenize_split
 from petkit.pretraining.wordpiece import train_wordpiece
 from petkit.training import TrainSettings, train
@@ -141,3 +142,11 @@ def test_held_out_loss_falls(name: str, request: pytest.FixtureRequest) -> None:
     before, after = learn(learner_of(name, text, **options), text)
     print(f"{name:18} {architecture_of(name):10}", *(f"{part} {before[part]:.3f} -> {after[part]:.3f}  " for part in before))
     assert after["loss"] < before["loss"] * (1 - FALLS.get(name, 0.08))
+
+
+@pytest.mark.slow
+def test_held_out_loss_falls_where_the_rows_of_causal_are_read_in_segments(english: Text) -> None:
+    model = learner_of("xlnet", english).model
+    learner = RecurrentLearner(preset("causal"), model, english.vocabulary, segment=8, memory=16, apart=True)
+    before, after = learn(learner, english)
+    assert after["loss"] < before["loss"] * 0.92
