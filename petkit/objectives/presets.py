@@ -263,7 +263,7 @@ def preset(name: str, **changes: Any) -> Any:
 
 
 def plain_objectives() -> tuple[str, ...]:
-    """The names of those that a masked language model and text are enough for: what PET members and ``petkit pretrain`` take."""
+    """The names of those that a masked language model and text are enough for: what PET members take."""
     return tuple(name for name, row in _TABLE.items() if isinstance(row, MaskedLanguageModeling) and row.plain)
 
 
