@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from petkit.errors import DataError
 from petkit.objectives import stream
-from petkit.pretraining.corpus import TokenUnits, pack, read_documents, tokenize_units
+from petkit.pretraining.corpus import LONGEST, TokenUnits, pack, read_documents, source_digest, source_files, tokenize_units
 from tests.builders import docstrings, tokenizer
 
 CLS, SEP, PAD = 1, 2, 0
@@ -42,11 +47,115 @@ def test_a_text_file_is_one_document_of_paragraphs(tmp_path: Path) -> None:
     assert list(read_documents(str(tmp_path / "a.txt"))) == [["One line and another.", "Second paragraph."]]
 
 
-def test_a_folder_stands_for_its_text_files_in_order(tmp_path: Path) -> None:
-    for name in ("b", "a"):
-        (tmp_path / f"{name}.txt").write_text(f"This is {name}.")
+def test_a_folder_stands_for_its_files_of_text_at_any_depth_in_order(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.txt", "deep/er/z.txt", ".hidden/h.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"This is {name}.")
     (tmp_path / "c.md").write_text("Not this.")
-    assert list(read_documents(str(tmp_path))) == [["This is a."], ["This is b."]]
+    (tmp_path / "config.json").write_text('{"text": "Nor this."}')
+    (tmp_path / "c.jsonl").write_text('{"text": "A row."}\n')
+    (tmp_path / "d.tsv").write_text("text\tn\nAnother row.\t1\n")
+    with gzip.open(tmp_path / "e.txt.gz", "wb") as handle:
+        handle.write(b"Unpacked.")
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["Of parquet."]}), tmp_path / "f.parquet")
+    found = [document[0] for document in read_documents(str(tmp_path))]
+    assert found == [*("This is a.txt.", "This is b.txt.", "A row.", "Another row.", "This is deep/er/z.txt.", "Unpacked.", "Of parquet.")]
+    assert [path.name for path in source_files(str(tmp_path))] == ["a.txt", "b.txt", "c.jsonl", "d.tsv", "z.txt", "e.txt.gz", "f.parquet"]
+
+
+def test_a_long_text_comes_in_parts_and_nothing_is_lost(tmp_path: Path) -> None:
+    paragraphs = [f"Paragraph {number} " + "of words " * 40 + "ends." for number in range(3000)]
+    (tmp_path / "a.txt").write_text("\n\n".join(paragraphs))
+    parts = list(read_documents(str(tmp_path / "a.txt")))
+    assert len(parts) > 3
+    assert [paragraph for part in parts for paragraph in part] == paragraphs
+
+
+def test_a_text_without_blank_lines_is_cut_behind_sentences_lines_or_words(tmp_path: Path) -> None:
+    texts = {
+        "sentences": "".join(f"This is sentence number {number}. " for number in range(20_000)),
+        "lines": "".join(f"a line without a stop {number}\n" for number in range(20_000)),
+        "words": "".join(f"word{number} " for number in range(60_000)),
+        "chinese": "\u8fd9\u662f\u4e00\u4e2a\u53e5\u5b50\u3002" * 20_000,
+        "nothing": "x" * 100_000,
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+        found = [paragraph for part in read_documents(str(tmp_path / f"{name}.txt")) for paragraph in part]
+        assert max(map(len, found)) <= LONGEST
+        assert len(found) <= 3 + 2.2 * len(text) // LONGEST
+        assert ("" if name in ("chinese", "nothing") else " ").join(found).split() == text.split()
+        ends = {"sentences": ".", "chinese": "\u3002"}.get(name)
+        assert ends is None or all(paragraph.endswith(ends) for paragraph in found)
+        assert name != "lines" or all(paragraph.startswith("a line") for paragraph in found)
+
+
+def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfOne\r\n \r\n\r\nT\xc3\xa4o\r\nthree\n\n\n\nfour\r\rfive")
+    expected = [["One", "T\u00e4o three", "four", "five"]]
+    for block in (1, 2, 3, 7, 2**18):
+        monkeypatch.setattr("petkit.data.text._BLOCK", block)
+        assert list(read_documents(str(tmp_path / "a.txt"))) == expected
+
+
+def test_long_rows_are_cut_too(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": "A sentence. " * 3000}))
+    (document,) = read_documents(str(tmp_path / "a.jsonl"))
+    assert len(document) > 3
+    assert " ".join(document) == ("A sentence. " * 3000).strip()
+
+
+@pytest.mark.slow
+def test_a_file_is_not_held_in_memory(tmp_path: Path) -> None:
+    with (tmp_path / "a.txt").open("w") as handle:
+        for number in range(60_000):
+            handle.write(f"Paragraph {number} " + "of many words " * 30 + "\n\n")
+    size = (tmp_path / "a.txt").stat().st_size
+    tracemalloc.start()
+    count = sum(len(document) for document in read_documents(str(tmp_path / "a.txt")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 60_000
+    assert peak < size / 6
+
+
+def test_broken_rows_and_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x"}\n{"body": "y"}\n')
+    with pytest.raises(DataError, match=r"a\.jsonl: row 2 has no column 'text'; columns are body; name one with --text-column"):
+        list(read_documents(str(tmp_path / "a.jsonl")))
+    (tmp_path / "b.jsonl").write_text('{"text": "x"}\n{"text": ["y"]}\n')
+    with pytest.raises(DataError, match=r"b\.jsonl: row 2: column 'text' holds a list; a text is needed"):
+        list(read_documents(str(tmp_path / "b.jsonl")))
+    (tmp_path / "c.txt").write_bytes(b"fine\n" * 5 + b"a\0b")
+    with pytest.raises(DataError, match=r"c\.txt: NUL byte at byte 26 \(line 6\)"):
+        list(read_documents(str(tmp_path / "c.txt")))
+    (tmp_path / "d.txt.gz").write_bytes(b"not packed")
+    with pytest.raises(DataError, match=r"d\.txt\.gz: damaged or no gzip file"):
+        list(read_documents(str(tmp_path / "d.txt.gz")))
+    (tmp_path / "latin.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    assert list(read_documents(str(tmp_path / "latin.txt"), encoding="latin-1")) == [["caf\u00e9"]]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty: the folder holds no text; files that end in \.txt, \.jsonl"):
+        list(read_documents(str(tmp_path / "empty")))
+    with pytest.raises(DataError, match="standard input can be read once only"):
+        list(read_documents("-"))
+
+
+def test_digests_are_of_the_content(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder / "in").mkdir(parents=True)
+        (tmp_path / folder / "a.txt").write_text("One.")
+        (tmp_path / folder / "in" / "b.jsonl").write_text('{"text": "Two."}')
+    one, two = (source_digest(str(tmp_path / folder)) for folder in ("one", "two"))
+    assert one == two
+    (tmp_path / "two" / "notes.md").write_text("Not read.")
+    assert source_digest(str(tmp_path / "two")) == one
+    (tmp_path / "two" / "in" / "b.jsonl").write_text('{"text": "Three."}')
+    assert source_digest(str(tmp_path / "two")) != one
+    assert source_digest(str(tmp_path / "one" / "a.txt")) == hashlib.sha256(b"One.").hexdigest()
+    assert len(source_digest("builtin:docs")) == 64
+    with pytest.raises(DataError, match="none: no such file or folder"):
+        source_digest(str(tmp_path / "none"))
 
 
 def test_rows_of_other_formats_are_documents(tmp_path: Path) -> None:

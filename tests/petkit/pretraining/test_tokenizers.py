@@ -122,7 +122,7 @@ from tests.builders import docstrings
 from petkit.pretraining.tokenizers import new_tokenizer
 found = []
 for kind, architecture, size in {cases!r}:
-    words = new_tokenizer(kind, lambda: iter(docstrings()), size=size, keep={keep!r}, architecture=architecture)
+    words = new_tokenizer(kind, lambda: iter(docstrings()[:120]), size=size, keep={keep!r}, architecture=architecture)
     found.append(hashlib.sha256(words.backend_tokenizer.to_str().encode()).hexdigest())
 print(json.dumps(found))
 """
@@ -131,11 +131,11 @@ print(json.dumps(found))
 @pytest.mark.slow
 def test_every_process_gives_the_same_pieces() -> None:
     """The trainers go through hash tables in another order each time; a run that is resumed must not notice."""
-    cases = [("bytelevel", None, 800), ("bytelevel", "gpt2", 2500), *(("unigram", "xlnet", size) for size in (300, 800, 2500))]
+    cases = [("bytelevel", None, 800), ("bytelevel", "gpt2", 2500), ("unigram", "xlnet", 300), ("unigram", "xlnet", 1500)]
     code, root = SUMS.format(cases=cases, keep=KEEP), Path(__file__).resolve().parents[3]
-    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout for _ in range(4)}
+    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root).stdout for _ in range(3)}
     assert len(said) == 1
-    here = new_tokenizer("unigram", lambda: iter(docstrings()), size=300, keep=KEEP, architecture="xlnet")
+    here = new_tokenizer("unigram", lambda: iter(docstrings()[:120]), size=300, keep=KEEP, architecture="xlnet")
     assert hashlib.sha256(here.backend_tokenizer.to_str().encode()).hexdigest() == json.loads(said.pop())[2]
 
 

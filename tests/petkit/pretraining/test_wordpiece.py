@@ -70,7 +70,7 @@ def test_another_process_gives_the_same_ids(words: Any) -> None:
         "from tests.builders import docstrings; from petkit.pretraining.wordpiece import train_wordpiece; import json;"
         f"print(json.dumps(train_wordpiece(docstrings()[:200], size=900, keep={KEEP!r}).get_vocab()))"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert json.loads(other.stdout) == words.get_vocab()
 
