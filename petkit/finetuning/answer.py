@@ -59,7 +59,9 @@ def ask(tokenizer: Any, rows: Sequence[Question], *, max_length: int, stride: in
     """The windows that ``tokenizer(question, context, truncation="only_second", stride=..., return_overflowing_tokens=True)`` gives."""
     plain = plain_tokenizer(tokenizer)
     taken = plain.frame.specials(2)
-    contexts = plain.spans([row.context for row in rows])
+    known = list(dict.fromkeys(row.context for row in rows))
+    once = dict(zip(known, plain.spans(known), strict=True))
+    contexts = [once[row.context] for row in rows]
     questions = plain.ids([row.question for row in rows])
     ids, types, owner, parts, leads = [], [], [], [], []
     for number, (question, context) in enumerate(zip(questions, contexts, strict=True)):
@@ -147,7 +149,7 @@ def predict(model: Any, rows: Sequence[Question], job: Job) -> list[Prediction]:
 
     def forward(batch: Batch) -> tuple[Tensor, Tensor]:
         out = model(**inputs_of(model, batch))
-        return out.start_logits.double(), out.end_logits.double()
+        return out.start_logits.float(), out.end_logits.float()
 
     for chosen, (starts, ends) in batches(model, asked.encoded, forward, job):
         logits.update(zip(chosen.tolist(), zip(starts.cpu().numpy(), ends.cpu().numpy(), strict=True), strict=True))
@@ -159,6 +161,7 @@ def predict(model: Any, rows: Sequence[Question], job: Job) -> list[Prediction]:
 def _window(asked: Asked, window: int, starts: Any, ends: Any) -> WindowScores:
     (first, stop), lead = asked.parts[window].tolist(), int(asked.leads[window])
     context, inside = asked.contexts[int(asked.owner[window])], slice(lead, lead + stop - first)
+    starts, ends = starts.astype(np.float64), ends.astype(np.float64)
     return WindowScores(starts[inside], ends[inside], context.starts[first:stop], context.ends[first:stop], float(starts[0] + ends[0]))
 
 

@@ -166,7 +166,7 @@ def test_the_null_score_is_the_smallest_over_the_windows(tmp_path: Path) -> None
     for window in range(len(asked.encoded)):
         batch = collate(asked.encoded, [window], pad_id=0)
         out = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, token_type_ids=batch.token_type_ids)
-        nulls.append(float(out.start_logits[0, 0] + out.end_logits[0, 0]))
+        nulls.append((out.start_logits[0, 0] + out.end_logits[0, 0]).item())
     found = ANSWER.predict(model, [row], chosen)[0]
     assert len(nulls) > 1
     assert found["null_difference"] == pytest.approx(min(nulls) - found["n_best"][0]["score"], abs=1e-3)
