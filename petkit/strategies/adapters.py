@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from petkit.errors import ModelError, SettingsError
-from petkit.strategies.anatomy import anatomy, layers
+from petkit.strategies.anatomy import ends
 
 __all__ = ["ADAPTERS_KEY", "Adapter", "adapter_parameters", "insert_adapters", "restore_adapters"]
 
@@ -58,11 +58,9 @@ def insert_adapters(model: Any, width: int) -> None:
         if there != width:
             raise SettingsError(f"the model has adapters of width {there} already; strategy adapters:{there} trains them on")
         return
-    for layer in layers(model):
-        for end in anatomy(model).ends:
-            linear: Any = layer.get_submodule(end)
-            linear.adapter = Adapter(linear.out_features, width).to(linear.weight.device)
-            linear.register_forward_hook(_adapt)
+    for linear in ends(model):
+        linear.adapter = Adapter(model.config.hidden_size, width).to(model.device)
+        linear.register_forward_hook(_adapt)
     setattr(model.config, ADAPTERS_KEY, width)
 
 

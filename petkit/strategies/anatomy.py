@@ -10,7 +10,7 @@ from torch import nn
 
 from petkit.errors import ModelError
 
-__all__ = ["ANATOMY", "Anatomy", "anatomy", "depth", "encoder_norms", "head_parameters", "layers", "parts"]
+__all__ = ["ANATOMY", "Anatomy", "anatomy", "depth", "encoder_norms", "ends", "head_parameters", "layers", "parts", "queries"]
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,11 @@ class Anatomy:
     """Names of the parts of an encoder."""
 
     layers: Callable[[Any], list[nn.Module]]
-    """encoder -> its layers from the bottom to the top, shared ones once."""
-    ends: tuple[str, str]
-    """Within a layer: the linear layers that end attention and feed-forward, before what they give is added to what they were given."""
+    """encoder -> its layers from the bottom to the top, shared ones once; of an encoder and a decoder those of the encoder first."""
+    ends: tuple[str, ...]
+    """Within a layer, as far as it has them: the linear layers that end attention and feed-forward, before the sum with the input."""
     queries: tuple[str, ...]
-    """Within a layer: the linear layers that make queries and values."""
+    """Within a layer, as far as it has them: the linear layers that make queries and values."""
     top: tuple[str, ...] = ()
     """Within the encoder: what stands above the last layer."""
 
@@ -35,6 +35,11 @@ def _shared(encoder: Any) -> list[nn.Module]:
     return [layer for group in encoder.encoder.albert_layer_groups for layer in group.albert_layers]
 
 
+def _layers(encoder: Any) -> list[nn.Module]:
+    return list(encoder.layers)
+
+
+_LLAMA = Anatomy(_layers, ("self_attn.o_proj", "mlp.down_proj"), ("self_attn.q_proj", "self_attn.v_proj"), top=("norm",))
 _BERT = Anatomy(_stacked, ("attention.output.dense", "output.dense"), ("attention.self.query", "attention.self.value"))
 
 ANATOMY: dict[str, Anatomy] = {
@@ -48,7 +53,21 @@ ANATOMY: dict[str, Anatomy] = {
         lambda encoder: list(encoder.transformer.layer), ("attention.out_lin", "ffn.lin2"), ("attention.q_lin", "attention.v_lin")
     ),
     "deberta-v2": Anatomy(_stacked, ("attention.output.dense", "output.dense"), ("attention.self.query_proj", "attention.self.value_proj")),
-    "modernbert": Anatomy(lambda encoder: list(encoder.layers), ("attn.Wo", "mlp.Wo"), ("attn.Wqkv",), top=("final_norm",)),
+    "modernbert": Anatomy(_layers, ("attn.Wo", "mlp.Wo"), ("attn.Wqkv",), top=("final_norm",)),
+    "gpt2": Anatomy(lambda encoder: list(encoder.h), ("attn.c_proj", "mlp.c_proj"), ("attn.c_attn",), top=("ln_f",)),
+    "llama": _LLAMA,
+    "qwen2": _LLAMA,
+    "t5": Anatomy(
+        lambda both: [*both.encoder.block, *both.decoder.block],
+        ("layer.0.SelfAttention.o", "layer.1.EncDecAttention.o", "layer.1.DenseReluDense.wo", "layer.2.DenseReluDense.wo"),
+        tuple(f"layer.{part}.{one}" for part in ("0.SelfAttention", "1.EncDecAttention") for one in "qv"),
+        top=("decoder.final_layer_norm",),
+    ),
+    "bart": Anatomy(
+        lambda both: [*both.encoder.layers, *both.decoder.layers],
+        ("self_attn.out_proj", "encoder_attn.out_proj", "fc2"),
+        ("self_attn.q_proj", "self_attn.v_proj", "encoder_attn.q_proj", "encoder_attn.v_proj"),
+    ),
 }
 """config.model_type -> anatomy."""
 
@@ -73,12 +92,30 @@ def depth(config: Any) -> int:
     return int(config.num_hidden_layers)
 
 
+def ends(model: Any) -> list[nn.Module]:
+    """The linear layers that end the sublayers of every layer."""
+    return [layer.get_submodule(name) for layer in layers(model) for name in anatomy(model).ends if _has(layer, name)]
+
+
+def queries(model: Any) -> list[nn.Module]:
+    """The linear layers that make queries and values in every layer."""
+    return [layer.get_submodule(name) for layer in layers(model) for name in anatomy(model).queries if _has(layer, name)]
+
+
+def _has(layer: nn.Module, name: str) -> bool:
+    try:
+        layer.get_submodule(name)
+    except AttributeError:
+        return False
+    return True
+
+
 def head_parameters(model: Any) -> list[nn.Parameter]:
     """What is not the encoder's, and the encoder's pooler, which belongs to the head.
 
-    A decoder that is tied to the word embeddings is the encoder's.
+    A decoder that is tied to the word embeddings is the encoder's. A model that only writes may have no head of its own then.
     """
-    inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith("pooler.")}
+    inside = {id(p) for name, p in model.base_model.named_parameters() if not name.startswith(("pooler.", "lm_head."))}
     return [p for p in model.parameters() if id(p) not in inside]
 
 

@@ -67,6 +67,8 @@ def _train_only(model: Any, chosen: Iterable[nn.Parameter]) -> None:
 def _last(model: Any, number: int | None) -> None:
     head, *found, _ = parts(model)
     wanted = int(number or 0)
+    if not wanted and not head:
+        raise SettingsError("strategy last:0 trains the head alone, and this model has none of its own; last:1 is the least")
     if wanted > len(found):
         raise SettingsError(f"strategy last:{wanted} names more layers than the {len(found)} that the model has")
     _train_only(model, [*head, *(p for part in found[:wanted] for p in part)])
@@ -75,6 +77,7 @@ def _last(model: Any, number: int | None) -> None:
 def _gradual(model: Any, _: int | None) -> BeforeStep:
     *found, rest = parts(model)
     found[-1] += rest
+    found = [part for part in found if part]  # a head of its own is missing where the decoder is tied to the embeddings
 
     def before_step(step: int, steps: int) -> None:
         warm = thawed(step, steps, len(found) - 1)
