@@ -25,7 +25,7 @@ from petkit.backbones.modelfiles import quiet
 from petkit.batching import Batch
 from petkit.objectives import Vocabulary
 
-__all__ = ["Asked", "Learner", "on", "states_at", "summed", "token_batch"]
+__all__ = ["Asked", "Learner", "evaluating", "on", "save_pretrained", "states_at", "summed", "token_batch"]
 
 Int = npt.NDArray[np.int64]
 
@@ -170,10 +170,10 @@ class Learner(nn.Module):
         save_pretrained(self.model.model if isinstance(self.model, MaskedLM) else self.model, folder, half=half)
 
 
-def _checkpointed(layer: Any) -> None:
+def _checkpointed(layer: nn.Module) -> None:
     """What transformers does not do for a family."""
     if isinstance(layer, AlbertLayer):
-        layer.gradient_checkpointing = True  # petkit.backbones.stacks looks at it
+        vars(layer)["gradient_checkpointing"] = True  # petkit.backbones.stacks looks at it
     elif not isinstance(layer.forward, partial):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 

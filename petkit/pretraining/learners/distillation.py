@@ -10,7 +10,7 @@ from torch.nn import functional
 from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
 from petkit.objectives import Distillation, MaskedBatch, Vocabulary
-from petkit.pretraining.learners.base import Asked, Learner, on, summed, token_batch
+from petkit.pretraining.learners.base import Asked, Learner, evaluating, on, summed, token_batch
 from petkit.pretraining.learners.masked import masked_tokens
 
 __all__ = ["DistillationLearner"]
@@ -62,11 +62,9 @@ class DistillationLearner(Learner):
     @torch.no_grad()
     def score(self, batch: MaskedBatch) -> dict[str, tuple[float, float]]:
         """As every learner's, and the two losses that the teacher takes part in."""
-        found, training = super().score(batch), self.model.training
-        self.model.eval()
-        sums, counts = self.sums(batch), self.counts(batch)
-        self.model.train(training)
-        return found | {name: (float(sums[name]), counts[name]) for name in ("soft", "cosine")}
+        with evaluating(self):
+            sums, counts = self.sums(batch), self.counts(batch)
+        return super().score(batch) | {name: (float(sums[name]), counts[name]) for name in ("soft", "cosine")}
 
     def _states(self, batch: MaskedBatch) -> tuple[Tensor, Tensor]:
         """The last states of student and teacher: (B T, H) each."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from petkit.objectives import IGNORED, PermutationBatch, permutation_masks
+from petkit.objectives import IGNORED, Permutation, PermutationBatch, Vocabulary, permutation_masks
 from petkit.pretraining.learners.base import Asked, Learner, on
 
 __all__ = ["PermutationLearner"]
@@ -15,6 +17,12 @@ class PermutationLearner(Learner):
 
     Rows are one segment, in which segment embeddings cancel out of the attention (section 2.5); they are left out and stay as they were.
     """
+
+    def __init__(self, objective: Permutation, model: Any, vocabulary: Vocabulary) -> None:
+        super().__init__(objective, model, vocabulary)
+        for layer in model.transformer.layer:
+            layer.rel_attn.seg_embed.requires_grad_(False)
+            layer.rel_attn.r_s_bias.requires_grad_(False)
 
     def counts(self, batch: PermutationBatch) -> dict[str, float]:
         """Targets."""

@@ -23,9 +23,8 @@ def _t5_states(model: Any, inputs: dict[str, Any], decoder_inputs: Tensor) -> Te
 
 
 def _t5_logits(model: Any, states: Tensor) -> Tensor:
-    """Tied embeddings are of another scale than a head (in transformers before 5.1 the config says so by the tie alone)."""
-    scaled = getattr(model.config, "scale_decoder_outputs", model.config.tie_word_embeddings)
-    logits: Tensor = model.lm_head(states * model.model_dim**-0.5 if scaled else states)
+    """Embeddings that are the head too are of another scale than a head of its own."""
+    logits: Tensor = model.lm_head(states * model.model_dim**-0.5 if model.config.scale_decoder_outputs else states)
     return logits
 
 

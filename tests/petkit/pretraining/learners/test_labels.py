@@ -90,7 +90,7 @@ def test_a_batch_with_nothing_selected_has_loss_zero_and_a_graph(arch: str, name
 def test_two_halves_with_the_whole_counts_have_the_gradient_of_the_whole(arch: str, name: str) -> None:
     """Each rank divides its sums by half the counts of the whole batch; the mean of both gradients is then that of the whole."""
     learner, batch = learner_of(arch, name).train(), batch_of(name)
-    weights = list(learner.parameters())
+    weights = [p for p in learner.parameters() if p.requires_grad]
     counts = learner.counts(batch)
     whole = torch.autograd.grad(learner(batch, counts)["loss"], weights, allow_unused=True)
     halves = [share(batch, rank=rank, ranks=2) for rank in range(2)]
@@ -151,7 +151,7 @@ def test_no_array_of_all_places_and_words_is_ever_made(arch: str, name: str) -> 
 @pytest.mark.parametrize(("arch", "name"), [("gpt2", "causal"), ("bart", "bart"), ("bert", "spanbert"), ("t5", "t5")])
 def test_logits_in_pieces_give_the_same_loss_and_gradient(arch: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     learner, batch = learner_of(arch, name).train(), batch_of(name)
-    weights, counts = list(learner.parameters()), learner.counts(batch)
+    weights, counts = [p for p in learner.parameters() if p.requires_grad], learner.counts(batch)
     found, scores = [], []
     for cells in (2**26, 5 * len(vocabulary().special)):
         monkeypatch.setattr(base, "_CELLS", cells)
@@ -166,3 +166,24 @@ def test_logits_in_pieces_give_the_same_loss_and_gradient(arch: str, name: str, 
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
     assert scores[0].keys() == scores[1].keys()
     assert all(scores[0][key] == pytest.approx(scores[1][key], rel=1e-5) for key in scores[0])
+
+
+@pytest.mark.parametrize(("arch", "name"), CASES)
+def test_half_precision_changes_little(arch: str, name: str) -> None:
+    learner, batch = learner_of(arch, name, spread=0.05).train(), batch_of(name)
+    counts = learner.counts(batch)
+    exact = learner(batch, counts)["loss"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = learner(batch, counts)["loss"]
+    rough.backward()
+    assert rough.dtype == torch.float32
+    assert rough.item() == pytest.approx(exact.item(), rel=2e-2)
+    assert rough.item() != exact.item()
+
+
+@pytest.mark.parametrize(("arch", "name"), CASES)
+def test_every_weight_that_is_trained_gets_a_gradient(arch: str, name: str) -> None:
+    learner, batch = learner_of(arch, name).train(), batch_of(name)
+    learner(batch, learner.counts(batch))["loss"].backward()
+    idle = {key for key, p in learner.named_parameters() if p.requires_grad and p.grad is None}
+    assert idle == set()
