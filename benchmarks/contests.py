@@ -19,8 +19,7 @@ from petkit.backbones import MaskedLM
 from petkit.data import read_rows
 from petkit.encoding.encoded import Encoded
 from petkit.members import MemberData, train_member
-from petkit.objectives import Vocabulary, objective, stream
-from petkit.pretraining.corpus import pack, tokenize_units
+from petkit.objectives import Vocabulary
 from petkit.rowfiles import save_scores
 from petkit.scoring import plan, score_encoded, score_rows
 from petkit.settings import MemberSettings, Settings
@@ -59,7 +58,6 @@ def contests(material: Material, folder: Path) -> list[Contest]:
         Contest("labelling 6 x 384", "texts", ("naive", "bare encoder"), partial(labelling, 6, 384), _labelling_demands(9)),
         Contest("training 4 x 256", "steps", ("naive", "bare"), partial(_training, material, 4, 256), (Demand("ours", "naive", 9),)),
         Contest("tokenising 4 patterns", "texts", ("naive",), partial(_tokenising, material)),
-        Contest("packing and masking", "tokens", (), partial(_masking, material)),
     ]
 
 
@@ -171,22 +169,3 @@ def _tokenising(material: Material) -> list[Way]:
         Way("whole strings, in one call per pattern", strings, len(rows)),
         Way("ours", ours, len(rows)),
     ]
-
-
-def _masking(material: Material) -> list[Way]:
-    tokenizer, vocabulary = material.tokenizer, Vocabulary.of(material.tokenizer)
-    units = tokenize_units([[text] for text in material.rows.fields["text"]], tokenizer, longest=126)
-    order = np.random.default_rng(0).permutation(len(units))
-    ids = {"cls_id": tokenizer.cls_token_id, "sep_id": tokenizer.sep_token_id, "pad_id": tokenizer.pad_token_id}
-    packed = pack(units, order, length=128, **ids).astype(np.int64)
-    valid = packed != tokenizer.pad_token_id
-    tokens = float(valid.sum())
-    ways = [Way("packing", lambda: pack(units, order, length=128, **ids), tokens)]
-    for name in ("mlm", "mlm-independent", "whole-word"):
-        ways.append(Way(f"masking, {name}", partial(_mask, objective(name), packed, valid, vocabulary), tokens))
-    return ways
-
-
-def _mask(how: Any, ids: Any, valid: Any, vocabulary: Vocabulary) -> None:
-    for step, start in enumerate(range(0, len(ids), 32)):
-        how.batch(ids[start : start + 32], valid[start : start + 32], vocabulary, stream(0, "mask", step=step))

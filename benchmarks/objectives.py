@@ -1,70 +1,79 @@
-"""Objectives: tokens a second of every row of the table, and of the way from a flat buffer to a batch beside transformers' collator."""
+"""Objectives: text to tokens, tokens to rows, rows to batches; tokens a second of each, and end to end beside transformers' collator."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count
+from functools import cached_property, partial
+from itertools import chain, count, islice, repeat
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from transformers import DataCollatorForLanguageModeling
 
 from benchmarks.contests import Contest, Demand
 from benchmarks.material import Material
 from benchmarks.timing import Way
-from petkit.objectives import (
-    PRESETS,
-    Documents,
-    Vocabulary,
-    gather_rows,
-    pair_rows,
-    permutation_masks,
-    preset,
-    stream,
-    unit_ids,
-)
-from petkit.pretraining.corpus import tokenize_units
+from petkit.objectives import PRESETS, Vocabulary, permutation_masks, preset, stream, unit_ids
+from petkit.pretraining.packing import ChunkedRows, PackedRows, PairedRows
+from petkit.pretraining.tokens import TokenFile, tokenize_split
 
 __all__ = ["objective_contests"]
 
 _ROWS, _LENGTH, _TIMES = 64, 512, 10
+_DOCUMENTS = 4000
+_ONE_BY_ONE = 400
 
 
 def objective_contests(material: Material) -> list[Contest]:
-    """Measurements on batches of 64 rows of 512 tokens."""
+    """Measurements on a mapped token file of some thousand documents, in batches of 64 rows of 512 tokens."""
     demands = (Demand("ours, mlm", "stock collator", 20), Demand("ours, whole-word", "stock collator, whole words", 20))
     others = ("stock collator", "stock collator, whole words")
     return [
+        Contest("text to tokens", "tokens", ("transformers, one text at a time",), partial(_text_to_tokens, material)),
         Contest("masking end to end", "tokens", others, partial(_end_to_end, material), demands),
         Contest("objectives", "tokens", (), partial(_objectives, material)),
+        Contest("tokens to rows", "tokens", (), partial(_rows, material)),
     ]
 
 
 @dataclass(frozen=True)
-class _Buffer:
-    """Real text in one flat array, repeated until it fills the rows, and where each row starts."""
+class _Text:
+    """Real text as a mapped token file, its rows, and what is known of the tokenizer."""
 
-    flat: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int64]
+    file: TokenFile
+    packed: PackedRows
     vocabulary: Vocabulary
     tokenizer: Any
 
-    def gather(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-        """ids and valid (64, 512), framed."""
-        words, lengths = self.vocabulary, np.full(_ROWS, _LENGTH - 2)
-        return gather_rows(self.flat, self.starts, lengths, pad_id=words.pad_id, before=words.bos_id, after=words.eos_id)
+    @cached_property
+    def order(self) -> Any:
+        """(64, 64) which rows batches ask for, in turn."""
+        return stream(0, "rows").integers(0, len(self.packed), (64, _ROWS))
+
+    def gather(self, step: int) -> Any:
+        """ids (64, 512), valid, and None."""
+        words, chosen = self.vocabulary, self.order[step % 64]
+        return self.packed.rows(chosen, cls_id=words.need("cls_id", ""), sep_id=words.need("sep_id", ""), pad_id=words.pad_id)
 
 
-def _buffer(material: Material) -> _Buffer:
-    units = tokenize_units([[text] for text in material.rows.fields["text"]], material.tokenizer, longest=_LENGTH)
-    flat = np.resize(units.ids, _ROWS * _LENGTH)
+def _documents(material: Material) -> Iterator[list[str]]:
+    texts = material.rows.fields["text"]
+    return ([text] for text in islice(chain.from_iterable(repeat(texts)), _DOCUMENTS))
+
+
+def _tokenised(material: Material, folder: Path) -> TokenFile:
+    return tokenize_split(_documents(material), material.tokenizer, folder, held_out=0.01, seed=0).train
+
+
+def _text(material: Material) -> _Text:
+    file = _tokenised(material, material.file.parent / "tokens")
     words = Vocabulary.of(material.tokenizer)
     words = replace(words, sentinels=tuple(words.ordinary[-100:].tolist()))  # the tokenizer is BERT's: T5's rows borrow some of its pieces
-    return _Buffer(flat, np.arange(_ROWS) * (_LENGTH - 2), words, material.tokenizer)
+    return _Text(file, PackedRows(file, _LENGTH), words, material.tokenizer)
 
 
 def _times(action: Callable[[int], object]) -> Callable[[], None]:
@@ -78,42 +87,71 @@ def _times(action: Callable[[int], object]) -> Callable[[], None]:
     return run
 
 
+def _text_to_tokens(material: Material) -> list[Way]:
+    folder = material.file.parent / "again"
+
+    def stock() -> None:
+        for document in islice(_documents(material), _ONE_BY_ONE):
+            material.tokenizer(document[0], add_special_tokens=False)
+
+    texts = list(chain.from_iterable(_documents(material)))
+    tokens = float(len(_tokenised(material, folder).ids) / 0.99)
+    shutil.rmtree(folder)
+    return [
+        Way("transformers, one text at a time", stock, tokens * _ONE_BY_ONE / _DOCUMENTS),
+        Way("the tokenizer alone, one call", partial(material.tokenizer.backend_tokenizer.encode_batch_fast, texts), tokens),
+        Way("ours, into token files", partial(_tokenised, material, folder), tokens),
+    ]
+
+
+def _rows(material: Material) -> list[Way]:
+    text = _text(material)
+    tokens, words = float(_ROWS * _LENGTH * _TIMES), text.vocabulary
+    chunks = ChunkedRows(text.file, _LENGTH, words.need("eos_id", ""), words.pad_id)
+    return [
+        Way("packing all rows anew", partial(PackedRows, text.file, _LENGTH), float(len(text.file.ids))),
+        Way("gathering packed rows", _times(text.gather), tokens),
+        Way("gathering chunks", _times(lambda step: chunks.rows(text.order[step % 64] % len(chunks))), tokens),
+    ]
+
+
 def _end_to_end(material: Material) -> list[Way]:
-    buffer, tokens = _buffer(material), float(_ROWS * _LENGTH)
-    ids, _ = buffer.gather()
-    plain = [{"input_ids": row, "attention_mask": [1] * len(row)} for row in ids.tolist()]
-    begins = np.diff(buffer.vocabulary.words(ids), prepend=0)  # offsets that show the same words: those that go on touch
+    text, tokens = _text(material), float(_ROWS * _LENGTH)
+    ids, valid, _ = text.gather(0)
+    plain = [{"input_ids": row, "attention_mask": there} for row, there in zip(ids.tolist(), valid.astype(int).tolist(), strict=True)]
+    begins = np.diff(text.vocabulary.words(ids), prepend=0)  # offsets that show the same words: those that go on touch
     ends = np.cumsum(begins + 1, axis=1)
     offsets = np.stack([ends - 1, ends], axis=2).tolist()
     worded = [{**row, "offset_mapping": places} for row, places in zip(plain, offsets, strict=True)]
-    stock = DataCollatorForLanguageModeling(buffer.tokenizer)
-    whole = DataCollatorForLanguageModeling(buffer.tokenizer, whole_word_mask=True, mask_replace_prob=1.0, random_replace_prob=0.0)
+    stock = DataCollatorForLanguageModeling(text.tokenizer)
+    whole = DataCollatorForLanguageModeling(text.tokenizer, whole_word_mask=True, mask_replace_prob=1.0, random_replace_prob=0.0)
     ways = [Way("stock collator", partial(stock, plain), tokens), Way("stock collator, whole words", partial(whole, worded), tokens)]
     for name in ("mlm", "mlm-independent", "whole-word"):
-        ways.append(Way(f"ours, {name}", _times(partial(_ours, buffer, name)), tokens * _TIMES))
+        ways.append(Way(f"ours, {name}", _times(partial(_ours, text, name)), tokens * _TIMES))
     return ways
 
 
-def _ours(buffer: _Buffer, name: str, step: int) -> None:
-    """From the flat buffer to torch tensors."""
-    ids, valid = buffer.gather()
-    batch = preset(name).batch(ids, valid, buffer.vocabulary, stream(0, "mask", step=step))
+def _ours(text: _Text, name: str, step: int) -> None:
+    """From the mapped file to torch tensors."""
+    ids, valid, _ = text.gather(step)
+    batch = preset(name).batch(ids, valid, text.vocabulary, stream(0, "mask", step=step))
     for array in (batch.inputs, valid, batch.positions, batch.targets):
         torch.from_numpy(array)
 
 
 def _objectives(material: Material) -> list[Way]:
-    buffer, tokens = _buffer(material), float(_ROWS * _LENGTH * _TIMES)
-    ids, valid = buffer.gather()
-    units = unit_ids(buffer.vocabulary.starts_word[ids])
-    ways = [Way("gathering rows", _times(lambda _step: buffer.gather()), tokens)]
+    text, tokens = _text(material), float(_ROWS * _LENGTH * _TIMES)
+    ids, valid, _ = text.gather(0)
+    units = unit_ids(text.vocabulary.starts_word[ids])
+    ways = []
     for name, row in PRESETS.items():
         given = {"words": units} if getattr(row, "given_units", False) else {}
-        if not hasattr(row, "build"):
-            ways.append(Way(name, _times(partial(_batch, row, ids, valid, buffer.vocabulary, given)), tokens))
+        if hasattr(row, "build"):
+            pairs = PairedRows(_sentences(text.file), row, length=_LENGTH, seed=0)
+            ways.append(Way(f"{name}, its rows too", _times(partial(_pairs, pairs, row, text.vocabulary)), tokens))
         else:
-            ways.append(Way(f"{name}, its rows too", _times(partial(_pairs, row, buffer, _documents(buffer))), tokens))
-    xlnet = preset("xlnet").batch(ids, valid, buffer.vocabulary, stream(0))
+            ways.append(Way(name, _times(partial(_batch, row, ids, valid, text.vocabulary, given)), tokens))
+    xlnet = preset("xlnet").batch(ids, valid, text.vocabulary, stream(0))
     arrays = [torch.from_numpy(array) for array in (xlnet.order, xlnet.selection, xlnet.positions)]
     ways.append(Way("xlnet's masks, on this device", partial(permutation_masks, *arrays), tokens / _TIMES))
     return ways
@@ -123,14 +161,14 @@ def _batch(row: Any, ids: Any, valid: Any, vocabulary: Vocabulary, given: Any, s
     row.batch(ids, valid, vocabulary, stream(0, "mask", step=step), **given)
 
 
-def _documents(buffer: _Buffer) -> Documents:
-    """Sentences of 20 tokens, 50 to a document."""
-    sentences = np.append(np.arange(0, len(buffer.flat), 20), len(buffer.flat))
-    return Documents(buffer.flat, sentences, np.append(np.arange(0, len(sentences) - 1, 50), len(sentences) - 1))
+def _sentences(file: TokenFile) -> TokenFile:
+    """The same tokens as sentences of 20, 50 to a document, of which there are enough for an epoch of as many rows."""
+    sentences = np.append(np.arange(0, len(file.ids), 20), len(file.ids))
+    return replace(file, sentences=sentences, documents=np.append(np.arange(0, len(sentences) - 1, 50), len(sentences) - 1))
 
 
-def _pairs(row: Any, buffer: _Buffer, documents: Documents, step: int) -> None:
-    pairs = row.build(documents, stream(0, "pairs", step=step), tokens=_LENGTH - 3, short=row.short)
-    chosen = np.arange(_ROWS) % len(pairs.labels)
-    rows = pair_rows(documents, pairs, chosen, stream(0, "cut", step=step), buffer.vocabulary, length=_LENGTH)
-    row.batch(rows, buffer.vocabulary, stream(0, "mask", step=step))
+def _pairs(pairs: PairedRows, row: Any, vocabulary: Vocabulary, step: int) -> None:
+    """An epoch's pairs are drawn once for the rows that it has."""
+    chosen = stream(0, "rows", step=step).integers(0, len(pairs), _ROWS)
+    row_rng = stream(0, "mask", step=step)
+    pairs.batch(chosen, row, vocabulary, row_rng, epoch=step * _ROWS // len(pairs))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from petkit.errors import SettingsError
 from petkit.objectives import Denoising, NextToken, Permutation, SpanCorruption, Vocabulary, stream, t5_lengths
@@ -95,23 +96,28 @@ class PackedRows:
     def rows(self, chosen: IntArray, *, cls_id: int, sep_id: int, pad_id: int) -> tuple[IntArray, BoolArray, BoolArray | None]:
         """The chosen (B,) rows: ids (B, T) int64, valid (B, T) bool, and (B, T) bool which tokens begin a segmenter's word, or None."""
         counts = self.bounds[chosen + 1] - self.bounds[chosen]
-        row = np.repeat(np.arange(len(chosen)), counts)
         unit = self.members[ranges(self.bounds[chosen], counts)]
         start, size = self.units[unit], self.units[unit + 1] - self.units[unit]
-        behind = np.cumsum(size + 1)  # in all rows together; those before the unit's own row are taken off
-        place = behind - (size + 1) - (np.append(0, behind)[np.cumsum(counts) - counts])[row] + 1 + row * self.length
-        ids = np.full(len(chosen) * self.length, pad_id, dtype=np.int64)
-        source, target = ranges(start, size), ranges(place, size)
-        ids[target] = self.tokens.ids[source]
-        ids[place + size] = sep_id
-        ids[:: self.length] = cls_id
-        used = np.bincount(row, size + 1, minlength=len(chosen)).astype(np.int64) + 1
-        shape = (len(chosen), self.length)
-        begins = None
-        if self.tokens.begins is not None:
-            begins = np.ones(shape, dtype=bool)
-            begins.reshape(-1)[target] = self.tokens.begins[source]
-        return ids.reshape(shape), np.arange(self.length)[None, :] < used[:, None], begins
+        last = np.cumsum(counts) - 1
+        first, behind = last + 1 - counts, np.cumsum(size + 1)
+        before = behind[first] - size[first] - 1  # of all tokens up to here, those of earlier rows
+        used = behind[last] - before + 1
+        ends = behind + np.repeat(np.arange(len(chosen)) * self.length - before, counts)  # places of [SEP] in the flattened (B T)
+        columns = size + 1  # of each unit; the row's [CLS] is taken with its first one, its padding with its last
+        columns[first] += 1
+        columns[last] += self.length - used
+        source = np.arange(len(chosen) * self.length) + np.repeat(start + size - ends, columns)
+        valid = np.arange(self.length)[None, :] < used[:, None]
+
+        def laid(values: npt.NDArray[Any], kind: Any, cls: Any, sep: Any, pad: Any) -> npt.NDArray[Any]:
+            flat = np.take(values, source, mode="clip").astype(kind)
+            flat[:: self.length], flat[ends] = cls, sep
+            rows = flat.reshape(valid.shape)
+            np.putmask(rows, ~valid, pad)
+            return rows
+
+        begins = None if self.tokens.begins is None else laid(self.tokens.begins, bool, True, True, True)
+        return laid(self.tokens.ids, np.int64, cls_id, sep_id, pad_id), valid, begins
 
     def batch(self, chosen: IntArray, objective: Any, vocabulary: Vocabulary, rng: np.random.Generator, *, epoch: int = 0) -> Any:
         """See ``RowSource``. The rows of all epochs are the same ones."""

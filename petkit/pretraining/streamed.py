@@ -61,10 +61,12 @@ class ChunkedRows:
         is_end[row, found - first[row]] = True
         places = first[:, None] + np.arange(self.length)[None, :]
         before = low[:, None] + np.cumsum(is_end, axis=1) - is_end
-        source = np.minimum(places - before, len(self.tokens.ids) - 1)
+        source = places - before
         valid = places < self.total
-        ids = np.where(is_end, self.end_id, np.where(valid, self.tokens.ids[source], self.pad_id)).astype(np.int64)
-        begins = None if self.tokens.begins is None else self.tokens.begins[source] | is_end
+        ids = np.take(self.tokens.ids, source, mode="clip").astype(np.int64)
+        ids[is_end] = self.end_id
+        np.putmask(ids, ~valid, self.pad_id)
+        begins = None if self.tokens.begins is None else np.take(self.tokens.begins, source, mode="clip") | is_end
         return ids, valid, begins
 
     def batch(self, chosen: IntArray, objective: Any, vocabulary: Vocabulary, rng: np.random.Generator, *, epoch: int = 0) -> Any:

@@ -259,18 +259,22 @@ def test_tokens_and_text_that_are_missing_are_named() -> None:
         row_source(token_file([[30], [30]]), preset("sop"), Vocabulary.of(tokenizer("wordpiece")), length=16, seed=0)
 
 
-def test_a_batch_reads_only_the_rows_asked_for() -> None:
-    class Read(np.ndarray[Any, Any]):
-        seen: list[int] = []  # noqa: RUF012
-
-        def __getitem__(self, key: Any) -> Any:
-            Read.seen.append(np.size(key))
-            return np.asarray(self)[key]
-
+def test_a_batch_reads_only_the_rows_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the places of the file that are looked up: as many as the rows have, and all of them in or right behind their units."""
     tokens = token_file([[40] for _ in range(500)])
-    watched = replace(tokens, ids=tokens.ids.view(Read))
-    source, chunks = PackedRows(watched, 64), ChunkedRows(watched, 64, END, PAD)
-    Read.seen.clear()
-    packed(source, [5, 6])
-    chunks.rows(np.array([5, 6]))
-    assert sum(Read.seen) <= 4 * 64
+    looked_up: list[np.ndarray[Any, Any]] = []
+    take = np.take
+
+    def watched(values: Any, places: Any, **how: Any) -> Any:
+        looked_up.append(places)
+        return take(values, places, **how)
+
+    monkeypatch.setattr(np, "take", watched)
+    packed(PackedRows(tokens, 64, order=np.arange(500)), [5, 6])
+    assert [places.shape for places in looked_up] == [(128,)]
+    assert looked_up[0].min() >= 5 * 40 - 1
+    assert looked_up[0].max() < 7 * 40 + 24
+    ChunkedRows(tokens, 64, END, PAD).rows(np.array([5, 6]))
+    assert looked_up[1].shape == (2, 64)
+    assert looked_up[1].min() >= 5 * 62
+    assert looked_up[1].max() <= 8 * 64
