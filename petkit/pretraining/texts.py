@@ -83,7 +83,7 @@ def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path,
 
 def _tokenizer(sets: Mapping[str, Text], settings: PretrainSettings, kept: Path) -> Any:
     """The one asked for, or a new one; that is kept, so that a killed run does not train it again."""
-    given = settings.tokenizer or settings.init
+    given = settings.tokenizer or settings.init or settings.teacher
     if given is not None:
         return load_tokenizer(given, trust_remote_code=settings.trust_remote_code, masked=False)
     if not kept.is_dir():

@@ -150,3 +150,11 @@ def test_text_tokenised_once_serves_other_runs(text: str, tmp_path: Path) -> Non
     other = run_pretraining([text], again, str(tmp_path / "two"), cache=str(tmp_path / "cache"))
     assert other["text_tokens"] == first["text_tokens"]
     assert files == {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_a_student_reads_with_its_teachers_tokenizer(text: str, tmp_path: Path) -> None:
+    run(text, tmp_path / "teacher", layers=3)
+    teacher = tmp_path / "teacher" / "model"
+    figures, _ = run(text, tmp_path / "student", arch="distilbert", objectives=("distilbert",), layers=2, teacher=str(teacher))
+    assert {"soft", "mlm", "cosine"} <= set(figures["held_out"])
+    assert (tmp_path / "student" / "model" / "tokenizer.json").read_bytes() == (teacher / "tokenizer.json").read_bytes()
