@@ -52,7 +52,7 @@ def label_order(labels: Sequence[str]) -> list[str]:
     (['2', '10'], ['maybe', 'no'])
     """
     found = set(labels)
-    return sorted(found, key=int) if all(label.isdecimal() for label in found) else sorted(found)
+    return sorted(found, key=lambda label: (int(label), label)) if all(label.isdecimal() for label in found) else sorted(found)
 
 
 def facts(train: Sequence[LabelledText], test: Sequence[LabelledText], settings: FinetuneSettings) -> Facts:
@@ -78,8 +78,8 @@ def open_classifier(path: str, job: Job, seed: int) -> Any:
     return open_model(AutoModelForSequenceClassification, path, config, seed=seed).to(job.settings.device)
 
 
-def encode_texts(rows: Sequence[LabelledText], job: Job) -> tuple[Encoded, int]:
-    """Rows as ``tokenizer(text, text_pair, truncation=True)`` gives them, and how many were cut.
+def encode_texts(rows: Sequence[LabelledText], job: Job) -> tuple[Encoded, list[bool]]:
+    """Rows as ``tokenizer(text, text_pair, truncation=True)`` gives them, and which of them were cut.
 
     Causal models have no token between two texts; they read a pair as one text with a line break in between.
     """
@@ -90,8 +90,7 @@ def encode_texts(rows: Sequence[LabelledText], job: Job) -> tuple[Encoded, int]:
     columns = [list(column) for column in zip(*texts, strict=True)]
     whole = job.tokenizer(*columns, return_attention_mask=False, verbose=False)["input_ids"]
     found = job.tokenizer(*columns, truncation=True, max_length=max_length, return_token_type_ids=True)
-    cut = sum(len(row) > max_length for row in whole)
-    return encode_rows(found["input_ids"], found["token_type_ids"]), cut
+    return encode_rows(found["input_ids"], found["token_type_ids"]), [len(row) > max_length for row in whole]
 
 
 def lessons(rows: Sequence[LabelledText], job: Job) -> Lessons:
@@ -104,23 +103,25 @@ def lessons(rows: Sequence[LabelledText], job: Job) -> Lessons:
         wanted = targets[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
         return functional.cross_entropy(model(**inputs_of(model, batch)).logits.float(), wanted)
 
-    return Lessons(encoded, loss, {"rows cut to --max-length": cut})
+    return Lessons(encoded, loss, {"rows cut to --max-length": sum(cut)})
 
 
 def predict(model: Any, rows: Sequence[LabelledText], job: Job) -> list[Prediction]:
-    """Per row ``label``, its ``score``, and the ``probabilities`` of all labels."""
+    """Per row ``label``, its ``score``, the ``probabilities`` of all labels, and whether the text was ``cut``."""
     labels = job.facts["labels"]
+    encoded, cut = encode_texts(rows, job)
     logits = np.empty((len(rows), len(labels)))
 
     def forward(batch: Batch) -> Tensor:
         values: Tensor = model(**inputs_of(model, batch)).logits
         return values.float()
 
-    for chosen, values in batches(model, encode_texts(rows, job)[0], forward, job):
+    for chosen, values in batches(model, encoded, forward, job):
         logits[chosen] = values.cpu().numpy()
+    shares = softmax(logits, axis=1)
     return [
-        {"label": labels[int(row.argmax())], "score": float(row.max()), "probabilities": dict(zip(labels, row.tolist(), strict=True))}
-        for row in softmax(logits, axis=1)
+        {"label": labels[best], "score": float(row[best]), "probabilities": dict(zip(labels, row.tolist(), strict=True)), "cut": short}
+        for row, best, short in zip(shares, shares.argmax(axis=1).tolist(), cut, strict=True)
     ]
 
 

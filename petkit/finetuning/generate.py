@@ -112,7 +112,7 @@ def lessons(rows: Sequence[SourceText], job: Job) -> Lessons:
         value: Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss
         return value
 
-    return Lessons(encoded, loss, {"source texts cut to --max-length": cut, "targets cut to --longest-target": too_long})
+    return Lessons(encoded, loss, {"source texts cut to --max-length": sum(cut), "targets cut to --longest-target": sum(too_long)})
 
 
 def _target(row: SourceText, settings: FinetuneSettings) -> str:
@@ -120,29 +120,30 @@ def _target(row: SourceText, settings: FinetuneSettings) -> str:
     return similarity_string(as_number(text) or 0.0) if settings.target == "similarity" else text
 
 
-def _sources(rows: Sequence[SourceText], job: Job) -> tuple[Encoded, int]:
+def _sources(rows: Sequence[SourceText], job: Job) -> tuple[Encoded, list[bool]]:
     return _encoded(job.tokenizer, [row.source for row in rows], job.settings.max_length or 1)
 
 
-def _encoded(tokenizer: Any, texts: list[str], longest: int) -> tuple[Encoded, int]:
-    """Texts with the model's special tokens, cut to ``longest``, and how many were cut."""
+def _encoded(tokenizer: Any, texts: list[str], longest: int) -> tuple[Encoded, list[bool]]:
+    """Texts with the model's special tokens, cut to ``longest``, and which of them were cut."""
     whole = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
     ids = tokenizer(texts, truncation=True, max_length=longest, return_attention_mask=False)["input_ids"]
-    return encode_rows(ids), sum(len(row) > longest for row in whole)
+    return encode_rows(ids), [len(row) > longest for row in whole]
 
 
 def predict(model: Any, rows: Sequence[SourceText], job: Job) -> list[Prediction]:
-    """Per row the ``text`` that was written."""
+    """Per row the ``text`` that was written, and whether the source text was ``cut``."""
+    encoded, cut = _sources(rows, job)
     texts = [""] * len(rows)
 
     def forward(batch: Batch) -> Any:
         with quiet():
             return model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=model.generation_config)
 
-    for chosen, ids in batches(model, _sources(rows, job)[0], forward, job):
+    for chosen, ids in batches(model, encoded, forward, job):
         for row, text in zip(chosen.tolist(), job.tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True):
             texts[row] = text.strip()
-    return [{"text": text} for text in texts]
+    return [{"text": text, "cut": short} for text, short in zip(texts, cut, strict=True)]
 
 
 def score(rows: Sequence[SourceText], predictions: Sequence[Prediction], job: Job) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ from petkit.finetuning.rouge import ROUGE_MISSING, rouge_is_there
 from petkit.finetuning.rows import refuse_overlap, save_rows
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.stages import INCOMING, MODEL, PREDICTIONS, ROWS, fingerprint
-from petkit.pipeline import as_recorded
+from petkit.pipeline import as_recorded, ignore
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import MANIFEST, PLAN, RunFolder, read_status
 from petkit.units import Unit
@@ -52,7 +52,7 @@ def finetune(
     settings: FinetuneSettings | None = None,
     allow_overlap: bool = False,
     on_event: OnEvent = silent,
-    on_notice: OnNotice | None = None,
+    on_notice: OnNotice = ignore,
 ) -> FinetuneResult:
     """Fine-tune a checkpoint in the run folder ``out``; the model ends in ``out/model``, predictions in ``out/predictions.jsonl``.
 
@@ -88,8 +88,8 @@ def finetune(
         if rows["test"]:
             write_bytes(root / "predictions.jsonl", (run.path(PREDICTIONS) / "predictions.jsonl").read_bytes())
         write_json(root / "report.json", report)
-    for notice in told if on_notice else ():
-        on_notice(notice)  # type: ignore[misc]
+    for notice in told:
+        on_notice(notice)
     return FinetuneResult(root, report, root / "model", root / "predictions.jsonl" if rows["test"] else None)
 
 
@@ -145,6 +145,8 @@ def _notices(run: RunFolder, settings: FinetuneSettings, overlap: Sequence[str],
     notices = [f"{count} {what}" for what, count in counts.items() if count]
     if overlap:
         notices.append(f"{len(overlap)} training rows equal a test row (--allow-overlap); test scores are too good")
+    if tested and run.record(PREDICTIONS)["cut"]:
+        notices.append(f"{run.record(PREDICTIONS)['cut']} test rows cut to --max-length")
     if tested and run.record(PREDICTIONS)["test"] is None:
         notices.append("nothing is scored: no test row says what is right")
     if tested and settings.target == "text" and not rouge_is_there():

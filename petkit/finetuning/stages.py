@@ -68,13 +68,13 @@ def model_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 
 
 def predictions_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
-    """Stage: the finished model, opened anew, on the test rows; writes ``predictions.jsonl``. Record: ``test``, the scores."""
+    """Stage: the finished model, opened anew, on the test rows; writes ``predictions.jsonl``. Record: ``test`` scores, rows ``cut``."""
     kind, folder = kind_of(spec["kind"]), str(context.need(MODEL))
     rows, job = _rows(kind, context, "test"), _job(kind, spec, folder)
     with threads(job.settings.threads):
         found = kind.predict(kind.open(folder, job, 0), rows, job)
     write_text(context.out / "predictions.jsonl", as_lines(_with_row(row, one) for row, one in zip(rows, found, strict=True)))
-    return {"test": kind.score(rows, found, job)}
+    return {"test": kind.score(rows, found, job), "cut": sum(one.get("cut", False) for one in found)}
 
 
 def _with_row(row: Any, prediction: Prediction) -> dict[str, Any]:

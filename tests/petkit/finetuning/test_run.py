@@ -17,6 +17,7 @@ from petkit import files
 from petkit.errors import DataError, ModelError, RunError, SettingsError
 from petkit.executors import Event
 from petkit.finetuning import FinetuneResult, FinetuneSettings, finetune, loop
+from petkit.finetuning.models import open_tokenizer
 from petkit.runs import read_status
 from petkit.training import train
 from tests.builders import sentences
@@ -174,10 +175,13 @@ def test_test_rows_may_not_be_training_rows_unless_it_is_said(tmp_path: Path, mo
 
 
 def test_cut_rows_and_unscored_rows_are_said(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
-    bare = jsonl(tmp_path / "bare.jsonl", [{"text": "something else"}])
+    bare = jsonl(tmp_path / "bare.jsonl", [{"text": "something else " * 9}, {"text": "short"}])
     told: list[str] = []
     found = run(tmp_path / "run", model, {**rows, "test": bare}, replace(FEW, max_length=8), on_notice=told.append)
-    assert any("rows cut to --max-length" in notice for notice in told)
+    words = open_tokenizer(model)
+    cut = sum(len(words(json.loads(line)["text"])["input_ids"]) > 8 for line in Path(rows["train"]).read_text().splitlines())
+    assert {f"{cut} rows cut to --max-length", "1 test rows cut to --max-length"} <= set(told)
+    assert [json.loads(line)["cut"] for line in (found.predictions or Path()).read_text("utf-8").splitlines()] == [True, False]
     assert "nothing is scored: no test row says what is right" in told
     assert found.report["notices"] == told
 
