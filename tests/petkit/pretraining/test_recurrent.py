@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, XLNetConfig, XLNetLMHeadModel
 
-from petkit.errors import DataError, ModelError, SettingsError
+from petkit.errors import ModelError, SettingsError
 from petkit.objectives import IGNORED, CausalBatch, Vocabulary, preset, stream
 from petkit.pretraining.recurrent import RecurrentLearner, read_segments, stream_batches
-from petkit.pretraining.wordpiece import train_wordpiece
-from petkit.training import TrainSettings, autocast, seeded, train
+from petkit.training import autocast, seeded
 
 SHAPE: dict[str, Any] = {"vocab_size": 40, "d_model": 16, "n_layer": 3, "n_head": 2, "d_inner": 24}
 END = 4
@@ -280,37 +279,6 @@ def test_other_models_numbers_and_rows_are_refused() -> None:
         learner(batch_of(rows_of(3, 6)), {"causal": 15})
 
 
-# Streams
-
-
-def test_every_row_goes_on_where_it_ended_and_no_target_is_lost() -> None:
-    text = np.arange(100, 131, dtype=np.uint16)
-    chunks = stream_batches(text, rows=3, length=4)
-    assert len(chunks) == 3
-    assert chunks[0].tolist() == [[100, 101, 102, 103], [110, 111, 112, 113], [120, 121, 122, 123]]
-    assert chunks[0].dtype == np.int64
-    for step in range(1, 3):
-        assert np.array_equal(chunks[step][:, 0], chunks[step - 1][:, -1])
-    said = np.concatenate([chunks[step][:, 1:] for step in range(3)], axis=1)
-    assert np.array_equal(said, text[:30].reshape(3, 10)[:, 1:])
-    for step in (-1, 3):
-        with pytest.raises(IndexError):
-            chunks[step]
-
-
-def test_streams_are_cut_out_of_a_memory_map(tmp_path: Path) -> None:
-    np.arange(50, dtype=np.uint16).tofile(tmp_path / "ids")
-    chunks = stream_batches(np.memmap(tmp_path / "ids", dtype=np.uint16, mode="r"), rows=2, length=5)
-    assert chunks[1].tolist() == [[4, 5, 6, 7, 8], [29, 30, 31, 32, 33]]
-
-
-def test_impossible_streams_are_refused() -> None:
-    with pytest.raises(SettingsError, match=r"(?s)rows is 0.*length is 1"):
-        stream_batches(np.arange(9), rows=0, length=1)
-    with pytest.raises(DataError, match="the text has 9 tokens; 3 rows of 4 need 12"):
-        stream_batches(np.arange(9), rows=3, length=4)
-
-
 # The same of a model that carries keys and values
 
 
@@ -325,33 +293,3 @@ def test_gpt2_in_chunks_with_carried_keys_and_values_equals_the_whole(length: in
             past = output.past_key_values
             outputs.append(output.logits)
         torch.testing.assert_close(torch.cat(outputs, dim=1), model(ids).logits, atol=1e-5, rtol=1e-5)
-
-
-# On real text
-
-
-@pytest.mark.slow
-def test_held_out_loss_falls_and_memory_helps(data_dir: Path) -> None:
-    """The same short segments, once with and once without what came before them."""
-    text = (data_dir / "corpus" / "gutenberg_emma.txt").read_text("utf-8")[2000:402000]
-    words = train_wordpiece(text.split("\n\n"), size=1000)
-    ids = np.array(words(" ".join(text.split()), add_special_tokens=False, verbose=False)["input_ids"])
-    kept, held = ids[:-4100], batch_of(ids[-4096:].reshape(32, 128))
-    model = xlnet(vocab_size=len(words), d_model=64, n_layer=1, d_inner=256)
-    with seeded(0, "weights"):
-        for weight in model.parameters():
-            if weight.ndim > 1:
-                torch.nn.init.normal_(weight, std=0.05)
-    learner, alone = (learner_of(model, segment=8, memory=memory, carry=memory > 0) for memory in (48, 0))
-    chunks = stream_batches(kept, rows=32, length=33)
-
-    def losses(step: int, micro: int) -> Any:
-        batch = batch_of(chunks[step])
-        return learner(batch, learner.counts(batch))
-
-    before = learner.score(held)["causal"]
-    train(learner, losses, TrainSettings(steps=len(chunks), learning_rate=1e-2, warmup=0.1), seed=0, stage="recurrent")
-    after, without = learner.score(held)["causal"], alone.score(held)["causal"]
-    assert before[1] == after[1] == without[1] == 32 * 127
-    assert after[0] / after[1] < before[0] / before[1] - 2
-    assert after[0] / after[1] < without[0] / without[1] - 0.05
