@@ -108,7 +108,8 @@ class Asked:
 class Learner(nn.Module):
     """A model and an objective: batches in, named losses out. All that it trains is among its parameters.
 
-    Batches hold numpy arrays; ``forward`` queues them to the model's device and waits for nothing.
+    Batches hold numpy arrays; ``forward`` queues them to the model's device and waits for nothing. (Inside ModernBERT, T5, BART and GPT-2
+    transformers looks whether anything is padded, once or a few times, before the first layer.)
 
     Attributes:
         objective: a row of petkit.objectives. model: what is trained and saved. weights: of the parts in the loss; 1 where not named.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from petkit.objectives import IGNORED, CausalBatch
 from petkit.pretraining.learners.base import Asked, Learner, on
@@ -25,8 +26,9 @@ class CausalLearner(Learner):
         counted = np.zeros(batch.labels.shape, dtype=bool)
         counted[:, :-1] = batch.labels[:, 1:] != IGNORED
         places = np.flatnonzero(counted)
-        mask = None if batch.valid.all() else on(batch.valid.astype(np.int64), self.device)
-        found = self.model.transformer(input_ids=on(batch.inputs, self.device), attention_mask=mask, use_cache=False)
+        inputs = on(batch.inputs, self.device)
+        everywhere = torch.ones_like(inputs)  # padding comes last, so no token looks at it anyway
+        found = self.model.transformer(input_ids=inputs, attention_mask=everywhere, use_cache=False)
         hidden = found.last_hidden_state.flatten(0, 1).index_select(0, on(places, self.device))
         targets = on(batch.labels.reshape(-1)[places + 1], self.device)
         return {"causal": Asked(hidden, targets, self.model.lm_head, self.model.lm_head.weight.shape[0])}
