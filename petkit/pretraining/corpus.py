@@ -5,24 +5,17 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
 from petkit.data.text import ENCODING, byte_blocks, decoded_blocks
 from petkit.data.values import as_text
-from petkit.encoding.tokenizing import Plain, plain_tokenizer
 from petkit.errors import DataError
 from petkit.files import digest
 
-__all__ = ["TokenUnits", "pack", "read_documents", "source_digest", "source_files", "tokenize_units"]
-
-Int = npt.NDArray[np.int64]
+__all__ = ["read_documents", "source_digest", "source_files"]
 
 BUILTIN: Final = "builtin:docs"
 _HUB: Final = "hub:"
@@ -200,96 +193,3 @@ def _cell(record: dict[str, Any], column: str, source: str, row: int) -> str | N
         return as_text(record[column])
     except ValueError as error:
         raise DataError(f"{source}: row {row}: column {column!r} holds {error}; a text is needed") from error
-
-
-@dataclass(frozen=True)
-class TokenUnits:
-    """Runs of text that stay together in a row: ``ids`` (sum,) int32 flat without special tokens; ``offsets`` (N + 1,) int64."""
-
-    ids: npt.NDArray[np.int32]
-    offsets: Int
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def lengths(self) -> Int:
-        """(N,) tokens of each unit."""
-        return np.diff(self.offsets)
-
-
-def _units(runs: Sequence[npt.NDArray[np.int32]]) -> TokenUnits:
-    offsets = np.concatenate([[0], np.cumsum([len(run) for run in runs], dtype=np.int64)])
-    return TokenUnits(np.concatenate(runs) if runs else np.zeros(0, np.int32), offsets.astype(np.int64))
-
-
-def tokenize_units(documents: Iterable[list[str]], tokenizer: Any, *, longest: int, batch: int = 4096) -> TokenUnits:
-    """Tokenise documents once: paragraphs that follow each other are joined while they fit ``longest`` tokens; longer ones are cut.
-
-    A literal special token in the text stays text.
-    """
-    plain = plain_tokenizer(tokenizer)
-    runs: list[npt.NDArray[np.int32]] = []
-    for document in documents:
-        runs.extend(_join(_encoded(document, plain, batch), longest))
-    return _units(runs)
-
-
-def _encoded(paragraphs: list[str], plain: Plain, batch: int) -> Iterator[npt.NDArray[np.int32]]:
-    for start in range(0, len(paragraphs), batch):
-        yield from plain.ids(paragraphs[start : start + batch])
-
-
-def _join(paragraphs: Iterable[npt.NDArray[np.int32]], longest: int) -> Iterator[npt.NDArray[np.int32]]:
-    held: list[npt.NDArray[np.int32]] = []
-    size = 0
-    for ids in paragraphs:
-        for piece in (ids[i : i + longest] for i in range(0, len(ids), longest)):
-            if held and size + len(piece) > longest:
-                yield np.concatenate(held)
-                held, size = [], 0
-            held.append(piece)
-            size += len(piece)
-    if held:
-        yield np.concatenate(held)
-
-
-def pack(units: TokenUnits, order: Int, *, length: int, cls_id: int, sep_id: int, pad_id: int) -> npt.NDArray[np.int32]:
-    """(R, length) rows ``[CLS] unit [SEP] unit [SEP] ...``, the rest padding. Units of more than ``length - 2`` tokens are cut there.
-
-    Full sentences across documents, as in RoBERTa (Liu et al. 2019, section 4.2, arXiv 1907.11692). Each row starts with the next
-    unit in ``order`` and takes the longest ones that still fit from the block of units around it, so little is padding.
-    """
-    sizes = np.minimum(units.lengths, length - 2) + 1
-    rows = [row for start in range(0, len(order), _BLOCK) for row in _best_fit(order[start : start + _BLOCK], sizes, length - 1)]
-    packed = np.full((len(rows), length), pad_id, dtype=np.int32)
-    packed[:, 0] = cls_id
-    for row, members in enumerate(rows):
-        place = 1
-        for unit in members:
-            start, size = units.offsets[unit], sizes[unit]
-            packed[row, place : place + size - 1] = units.ids[start : start + size - 1]
-            packed[row, place + size - 1] = sep_id
-            place += size
-    return packed
-
-
-_BLOCK = 4096
-
-
-def _best_fit(order: Int, sizes: Int, room: int) -> list[list[int]]:
-    by_size: list[list[int]] = [[] for _ in range(room + 1)]
-    for unit in order[::-1].tolist():
-        by_size[sizes[unit]].append(unit)
-    rows, used = [], set()
-    for first in order.tolist():
-        if first in used:
-            continue
-        by_size[sizes[first]].remove(first)
-        row, left = [first], room - int(sizes[first])
-        while (size := next((n for n in range(left, 1, -1) if by_size[n]), None)) is not None:
-            row.append(by_size[size].pop())
-            left -= size
-        used.update(row)
-        rows.append(row)
-    return rows

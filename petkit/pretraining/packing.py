@@ -112,7 +112,7 @@ class PackedRows:
         def laid(values: npt.NDArray[Any], kind: Any, cls: Any, sep: Any, pad: Any) -> npt.NDArray[Any]:
             flat = np.take(values, source, mode="clip").astype(kind)
             flat[:: self.length], flat[ends] = cls, sep
-            rows = flat.reshape(valid.shape)
+            rows: npt.NDArray[Any] = flat.reshape(valid.shape)
             np.putmask(rows, ~valid, pad)
             return rows
 

@@ -97,6 +97,8 @@ def document_sections(documents: Iterable[list[str]], encode: Encode) -> Iterato
 
 
 def _joined(runs: list[Run]) -> Section:
+    if len(runs) == 1:  # as rows of short texts are
+        return Section(runs[0][0], np.zeros(1, np.int64), runs[0][1])
     starts = np.cumsum([0, *(len(ids) for ids, _ in runs[:-1])])
     flags = [begins for _, begins in runs if begins is not None]
     return Section(np.concatenate([ids for ids, _ in runs]), starts, np.concatenate(flags) if flags else None)

@@ -1,4 +1,4 @@
-"""Raw text to rows of tokens: nothing lost, nothing twice, little padding."""
+"""Sources of raw text to documents: nothing lost, nothing held in memory, what is broken is named."""
 
 from __future__ import annotations
 
@@ -7,37 +7,13 @@ import hashlib
 import json
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from petkit.errors import DataError
-from petkit.objectives import stream
-from petkit.pretraining.corpus import LONGEST, TokenUnits, pack, read_documents, source_digest, source_files, tokenize_units
-from tests.builders import docstrings, tokenizer
-
-CLS, SEP, PAD = 1, 2, 0
-
-
-def units_of(lengths: list[int]) -> TokenUnits:
-    """Units whose tokens are all different, from 10 on."""
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return TokenUnits(np.arange(10, 10 + offsets[-1], dtype=np.int32), offsets)
-
-
-def packed(units: TokenUnits, *, length: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.int32]]:
-    order = stream(seed).permutation(len(units))
-    return pack(units, order, length=length, cls_id=CLS, sep_id=SEP, pad_id=PAD)
-
-
-def unit(units: TokenUnits, index: int) -> list[int]:
-    return list(map(int, units.ids[units.offsets[index] : units.offsets[index + 1]]))
-
+from petkit.pretraining.corpus import LONGEST, read_documents, source_digest, source_files
 
 # Sources
 
@@ -177,88 +153,3 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     for missing in ("none.txt", "none.jsonl", "none.csv"):
         with pytest.raises(DataError, match=missing):
             list(read_documents(str(tmp_path / missing)))
-
-
-# Units
-
-
-def test_no_token_is_lost_and_none_is_added() -> None:
-    words = tokenizer("wordpiece")
-    documents = [text.split("\n\n") for text in docstrings()[:40]]
-    units = tokenize_units(documents, words, longest=60, batch=7)
-    expected = [i for document in documents for part in document for i in words(part, add_special_tokens=False)["input_ids"]]
-    assert units.ids.tolist() == expected
-    assert units.ids.dtype == np.int32
-    assert units.offsets.dtype == np.int64
-    assert units.lengths.min() > 0
-    assert units.lengths.max() <= 60
-    assert units.lengths.sum() == units.offsets[-1] == len(units.ids)
-
-
-def test_paragraphs_are_joined_while_they_fit_cut_if_too_long_and_kept_apart_between_documents() -> None:
-    words = tokenizer("wordpiece")
-    documents = [["file file file", "file file", "file file file"], ["file"], ["file " * 12], ["", "file"], []]
-    assert tokenize_units(documents, words, longest=5).lengths.tolist() == [5, 3, 1, 5, 5, 2, 1]
-    assert tokenize_units(documents, words, longest=8).lengths.tolist() == [8, 1, 8, 4, 1]
-
-
-def test_special_tokens_written_in_a_text_stay_text() -> None:
-    for name in ("wordpiece", "bytelevel", "unigram", "modernbert"):
-        words = tokenizer(name)
-        special = {words.mask_token_id, words.cls_token_id, words.sep_token_id, words.pad_token_id}
-        units = tokenize_units([[f"a {words.mask_token} and {words.sep_token}{words.pad_token} file"]], words, longest=50)
-        assert len(units.ids) > 5
-        assert special.isdisjoint(units.ids.tolist())
-    assert tokenizer("wordpiece")("[MASK]", add_special_tokens=False)["input_ids"] == [tokenizer("wordpiece").mask_token_id]  # as it was
-
-
-def test_no_text_is_no_unit() -> None:
-    assert len(tokenize_units([], tokenizer("wordpiece"), longest=5)) == 0
-    assert len(tokenize_units([[], [""]], tokenizer("wordpiece"), longest=5)) == 0
-
-
-# Rows
-
-
-@given(lengths=st.lists(st.integers(1, 14), min_size=1, max_size=60), seed=st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
-def test_every_unit_stands_in_one_row_whole(lengths: list[int], seed: int) -> None:
-    units = units_of(lengths)
-    rows = packed(units, length=16, seed=seed)
-    found = []
-    for row in rows.tolist():
-        assert row[0] == CLS
-        body = [token for token in row[1:] if token != PAD]
-        assert row == [CLS, *body, *[PAD] * (15 - len(body))]  # padding at the end only
-        assert body[-1] == SEP
-        parts: list[list[int]] = [[]]
-        for token in body:
-            if token == SEP:
-                parts.append([])
-            else:
-                parts[-1].append(token)
-        found += parts[:-1]
-    assert sorted(found) == [unit(units, index) for index in range(len(units))]
-
-
-def test_a_row_by_hand() -> None:
-    units = units_of([3, 6, 2])
-    rows = pack(units, np.array([1, 0, 2]), length=10, cls_id=CLS, sep_id=SEP, pad_id=PAD)
-    assert rows.tolist() == [[CLS, 13, 14, 15, 16, 17, 18, SEP, PAD, PAD], [CLS, 10, 11, 12, SEP, 19, 20, SEP, PAD, PAD]]
-    assert rows.dtype == np.int32
-
-
-def test_units_longer_than_a_row_are_cut_to_it() -> None:
-    rows = packed(units_of([20]), length=8)
-    assert rows.tolist() == [[CLS, 10, 11, 12, 13, 14, 15, SEP]]
-
-
-def test_little_is_padding_and_blocks_lose_nothing() -> None:
-    lengths = stream(1).integers(5, 127, size=9000).tolist()
-    rows = packed(units_of(lengths), length=128)
-    assert (rows == PAD).mean() < 0.02
-    assert np.unique(rows[rows >= 10]).size == sum(min(n, 126) for n in lengths)
-
-
-def test_no_unit_is_no_row() -> None:
-    assert packed(units_of([]), length=8).shape == (0, 8)

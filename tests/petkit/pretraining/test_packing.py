@@ -103,21 +103,20 @@ def test_rows_are_those_of_a_plain_loop(documents: list[list[int]], length: int,
     assert np.array_equal(valid, ids != PAD)
 
 
-def test_rows_of_real_text_are_those_that_were_packed_before(tmp_path: Path) -> None:
-    from petkit.pretraining.corpus import pack, tokenize_units
-
+def test_rows_of_real_text_are_those_of_a_plain_loop(tmp_path: Path) -> None:
     words = tokenizer("wordpiece")
-    documents = [text.split("\n\n") for text in docstrings()[:150]]
+    documents = [text.split("\n\n") for text in docstrings()[:40]]
     tokens = tokenize_split(documents, words, tmp_path / "tokens", held_out=0.1, seed=3).train
-    starts = tokens.starts
-    text = [[tokens.ids[a:b] for a, b in pairwise(tokens.paragraphs[(tokens.paragraphs >= low) & (tokens.paragraphs <= high)])]
-            for low, high in pairwise(starts)]  # fmt: skip
-    units = tokenize_units([[words.decode(part) for part in document] for document in text], words, longest=62)
-    if not np.array_equal(units.ids, tokens.ids):
-        pytest.fail("the text does not come through decoding")
-    order = stream(3, "pretrain", "pack", 64).permutation(len(units))
-    before = pack(units, order, length=64, cls_id=CLS, sep_id=SEP, pad_id=PAD)
-    assert np.array_equal(packed(PackedRows(tokens, 64, seed=3))[0], before)
+    offsets = by_loop(tokens, 62)
+    order = stream(3, "pretrain", "pack", 64).permutation(len(offsets) - 1)
+    expected = rows_by_loop([tokens.ids[a:b].tolist() for a, b in pairwise(offsets)], order.tolist(), 64)
+    assert packed(PackedRows(tokens, 64, seed=3))[0].tolist() == expected
+
+
+def test_a_row_by_hand() -> None:
+    ids, valid, _ = packed(PackedRows(token_file([[3], [6], [2]]), 10, order=np.array([1, 0, 2])))
+    assert ids.tolist() == [[CLS, 13, 14, 15, 16, 17, 18, SEP, PAD, PAD], [CLS, 10, 11, 12, SEP, 19, 20, SEP, PAD, PAD]]
+    assert valid.sum(axis=1).tolist() == [8, 8]
 
 
 def test_rows_can_be_asked_for_in_any_order_and_twice() -> None:

@@ -114,6 +114,8 @@ def test_special_tokens_written_in_a_text_can_stay_text(kind: Any, architecture:
     words = made(kind, architecture)
     found = plain_backend(words).encode(" ".join(words.all_special_tokens), add_special_tokens=False).ids
     assert set(found) & set(words.all_special_ids) <= {words.unk_token_id}
+    for text in sentences()[:40]:  # and nothing else changes
+        assert plain_backend(words).encode(text, add_special_tokens=False).ids == words(text, add_special_tokens=False)["input_ids"]
 
 
 SUMS = """
