@@ -57,17 +57,12 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _trained(report: Mapping[str, Any]) -> list[str]:
-    """A line on what was not trained in full."""
-    units = {
-        "member": [member["name"] for member in report["scores"]["members"]],
-        "classifier": ["classifier"],
-        "supervised": ["baseline-supervised"],
-    }
-    found = []
-    for part, names in units.items():
-        how = report["settings"][part].get("strategy", "full")
-        shares = [report["trained"][name]["trained_share"] for name in names if name in report.get("trained", {})]
-        if how != "full" and shares:
+    """A line on what was not trained in full; reports of earlier versions do not say."""
+    trained, found = report.get("trained", {}), []
+    units = {"member": "g", "classifier": "classifier", "supervised": "baseline-supervised"}
+    for part, beginning in units.items():
+        shares = [entry["trained_share"] for name, entry in trained.items() if name.startswith(beginning)]
+        if shares and (how := report["settings"][part]["strategy"]) != "full":
             found.append(f"{part} ({how}) {shares[0]:.2%}")
     return ["", f"Trained weights, as a share of all parameters: {', '.join(found)}."] if found else []
 
