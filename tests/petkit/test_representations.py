@@ -34,9 +34,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return made
 
 
+@cache
+def plain(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer and model as transformers opens them."""
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
 def plain_states(folder: Path, *texts: str, layer: int | None = None, max_length: int = LONGEST) -> tuple[Any, np.ndarray]:
     """The tokenizer's output and the states (T, H) of one row, as transformers gives them."""
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    tokenizer, model = plain(folder)
     types = getattr(model.config, "type_vocab_size", 0) > 1
     found = tokenizer(*([text] for text in texts), truncation=True, max_length=max_length, return_tensors="pt", return_token_type_ids=types)
     inputs = {name: found[name] for name in found if name in ("input_ids", "attention_mask", *(["token_type_ids"] if types else []))}
@@ -71,7 +77,7 @@ def test_vectors_are_those_of_plain_transformers_row_by_row(kind: str, layer: in
         if "cls" in found:
             np.testing.assert_allclose(found["cls"][index], expected[0], atol=2e-5)
     assert vectors.poolings == (("mean",) if kind in ("t5", "gpt2") else ("cls", "mean"))
-    assert rows.cut.tolist() == [len(AutoTokenizer.from_pretrained(folder)(text)["input_ids"]) > LONGEST for text in TEXTS]
+    assert rows.cut.tolist() == [len(plain(folder)[0](text)["input_ids"]) > LONGEST for text in TEXTS]
 
 
 @pytest.mark.parametrize("kind", [*FAMILIES, "bart"])
@@ -93,7 +99,7 @@ def test_pairs_are_those_of_plain_transformers(kind: str, models: Any) -> None:
 @pytest.mark.parametrize("kind", [*FAMILIES, *OTHERS])
 def test_places_are_the_tokenizers_without_blanks(kind: str, models: Any) -> None:
     folder = models(kind)
-    vectors, tokenizer = load_vectors(str(folder), max_length=LONGEST, device="cpu"), AutoTokenizer.from_pretrained(folder)
+    vectors, tokenizer = load_vectors(str(folder), max_length=LONGEST, device="cpu"), plain(folder)[0]
     rows = vectors.tokens([(text,) for text in TEXTS])
     for index, text in enumerate(TEXTS):
         found = tokenizer(text, truncation=True, max_length=LONGEST, return_offsets_mapping=True)
@@ -119,7 +125,7 @@ def test_neighbours_in_the_batch_and_the_budget_do_not_matter(models: Any) -> No
 def test_special_tokens_that_a_text_spells_stay_text(models: Any) -> None:
     vectors = load_vectors(str(models("bert")), device="cpu")
     rows = vectors.tokens([("[CLS] is a [SEP] token",)])
-    special = {vectors.cls_id, AutoTokenizer.from_pretrained(models("bert")).sep_token_id}
+    special = {vectors.cls_id, plain(models("bert"))[0].sep_token_id}
     assert [token in special for token in rows.inputs.ids.tolist()] == (rows.segments < 0).tolist()
     assert (rows.segments < 0).sum() == 2
 

@@ -103,6 +103,7 @@ def test_the_share_is_that_counted_by_hand() -> None:
     assert trained.extent()["trained_share"] == pytest.approx((adapters + norms + head) / trained.parameters, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_they_learn() -> None:
     _, _, first = member_of("bert", "adapters:8", steps=1)
     _, _, last = member_of("bert", "adapters:8", steps=60)
