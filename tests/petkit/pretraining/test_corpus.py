@@ -117,6 +117,14 @@ def test_broken_rows_and_files_are_named(tmp_path: Path) -> None:
         list(read_documents("-"))
 
 
+@pytest.mark.slow
+def test_a_folder_that_datasets_saved_is_rows(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_dict({"text": ["One.\n\nTwo.", "Three."]}).save_to_disk(tmp_path / "saved")
+    assert list(read_documents(str(tmp_path / "saved"))) == [["One.", "Two."], ["Three."]]
+    assert len(source_digest(str(tmp_path / "saved"))) == 64
+
+
 def test_digests_are_of_the_content(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder / "in").mkdir(parents=True)

@@ -77,11 +77,13 @@ documents_of_sizes = st.lists(st.lists(st.integers(1, 20), min_size=1, max_size=
 # Packed sentences
 
 
-@given(documents=documents_of_sizes, longest=st.integers(1, 12))
+@given(documents=documents_of_sizes, longest=st.integers(1, 12), block=st.sampled_from([1, 3, 100]))
 @settings(max_examples=80, deadline=None)
-def test_units_are_those_of_a_plain_loop(documents: list[list[int]], longest: int) -> None:
+def test_units_are_those_of_a_plain_loop(documents: list[list[int]], longest: int, block: int) -> None:
     tokens = token_file(documents)
-    assert unit_offsets(tokens, longest).tolist() == by_loop(tokens, longest)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("petkit.pretraining.units._DOCUMENTS", block)
+        assert unit_offsets(tokens, longest).tolist() == by_loop(tokens, longest)
 
 
 def test_units_join_paragraphs_that_fit_cut_long_ones_and_end_with_a_document() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +18,11 @@ import pytest
 from petkit import files
 from petkit.errors import DataError, RunError
 from petkit.locks import locked
-from petkit.objectives import Documents, Vocabulary, stream
+from petkit.objectives import Documents, Vocabulary, chinese_segmenter, stream
 from petkit.pretraining import tokens as stage
 from petkit.pretraining.tokenfiles import RECORD
 from petkit.pretraining.tokens import SplitTokens, TokenFile, open_split, split_tokens, tokenize_split
+from petkit.pretraining.wordpiece import train_wordpiece
 from tests.builders import docstrings, tokenizer
 
 DOCUMENTS = [text.split("\n\n") for text in docstrings()[:60]]
@@ -194,6 +196,16 @@ def test_a_token_belongs_to_the_word_of_its_first_character_that_is_no_blank(tmp
         assert [piece for piece in pieces if piece] == ["reimplementation", "of", "graphs", "unbelievably"]
 
 
+def test_chinese_words_are_jiebas(tmp_path: Path) -> None:
+    jieba = pytest.importorskip("jieba")
+    text = "\u6211\u6765\u5230\u5317\u4eac\u6e05\u534e\u5927\u5b66"
+    words = train_wordpiece([text], size=50)
+    part = tokenize_split([[text]] * 4, words, tmp_path / "a", held_out=0.3, seed=1, segment=chinese_segmenter()).train
+    assert part.begins is not None
+    starts = np.flatnonzero(part.begins[: len(text)])
+    assert [text[a:b] for a, b in pairwise([*starts, len(text)])] == jieba.lcut(text)
+
+
 # Whole or not there
 
 
@@ -227,6 +239,33 @@ def test_a_pass_stopped_at_any_point_leaves_nothing_that_opens(tmp_path: Path) -
             files.observers.clear()
         with pytest.raises(files.DamagedFileError):
             open_split(tmp_path / f"b{place}")
+
+
+@pytest.mark.slow
+def test_a_killed_pass_leaves_nothing_and_the_next_one_clears_up(tmp_path: Path, source: Path) -> None:
+    tokenizer("wordpiece").save_pretrained(tmp_path / "words")
+    source.write_text(source.read_text() * 200)
+    code = f"""
+from pathlib import Path
+from transformers import AutoTokenizer
+from petkit.pretraining.tokens import split_tokens
+folder = Path({str(tmp_path)!r})
+words = AutoTokenizer.from_pretrained(folder / "words")
+found = split_tokens([{str(source)!r}], column="text", tokenizer=words, cache=folder / "c", held_out=0.1, seed=1)
+print(len(found.train.ids))
+"""
+    root = Path(__file__).resolve().parents[3]
+    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, cwd=root)
+    while not list((tmp_path / "c").glob(".tmp-*/.tmp-train-ids*")):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    assert len(list((tmp_path / "c").glob(".tmp-*"))) == 1
+    assert not [folder for folder in folders(tmp_path / "c") if not folder.startswith(".")]
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert int(again.stdout) > 100_000
+    assert len(folders(tmp_path / "c")) == 1
 
 
 def test_files_that_are_cut_off_or_of_another_version_are_damaged(tmp_path: Path) -> None:
