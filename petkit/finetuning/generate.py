@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from torch import Tensor
@@ -42,7 +43,7 @@ def read(source: str, settings: FinetuneSettings) -> list[SourceText]:
 
 
 def _read_answers(source: str, settings: FinetuneSettings) -> list[SourceText]:
-    rows = read_questions(source, settings)
+    rows = read_questions(source, replace(settings, no_answer=True))  # without an answer there is nothing to write: see facts
     prefix = settings.prefix or ""
     return [
         SourceText(row.id, source_text([("question", row.question), ("context", row.context)], prefix), row.answers or None) for row in rows
@@ -105,14 +106,28 @@ def search(given: GenerationConfig, *, beams: int, longest: int) -> GenerationCo
 def lessons(rows: Sequence[SourceText], job: Job) -> Lessons:
     """Mean cross-entropy of the target's tokens, the end included: transformers' own ``labels=``."""
     encoded, cut = _sources(rows, job)
-    written, too_long = _encoded(job.tokenizer, [_target(row, job.settings) for row in rows], job.settings.longest_target or 1)
+    wanted = [_target(row, job.settings) for row in rows]
+    written, too_long = _encoded(job.tokenizer, wanted, job.settings.longest_target or 1)
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
         labels = padded(written, chosen, fill=IGNORED).to(model.device, non_blocking=True)
         value: Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss
         return value
 
-    return Lessons(encoded, loss, {"source texts cut to --max-length": sum(cut), "targets cut to --longest-target": sum(too_long)})
+    read_back = _texts(job.tokenizer, [written.row(i) for i in range(len(written))])
+    lost = sum(not short and " ".join(a.split()) != " ".join(b.split()) for a, b, short in zip(wanted, read_back, too_long, strict=True))
+    counts = {
+        "source texts cut to --max-length": sum(cut),
+        "targets cut to --longest-target": sum(too_long),
+        "targets that the tokenizer cannot write as they are": lost,
+    }
+    return Lessons(encoded, loss, counts)
+
+
+def _texts(tokenizer: Any, ids: Any) -> list[str]:
+    """Rows of ids as texts, blanks where the tokens have them."""
+    found: list[str] = tokenizer.batch_decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return [text.strip() for text in found]
 
 
 def _target(row: SourceText, settings: FinetuneSettings) -> str:
@@ -141,8 +156,8 @@ def predict(model: Any, rows: Sequence[SourceText], job: Job) -> list[Prediction
             return model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=model.generation_config)
 
     for chosen, ids in batches(model, encoded, forward, job):
-        for row, text in zip(chosen.tolist(), job.tokenizer.batch_decode(ids, skip_special_tokens=True), strict=True):
-            texts[row] = text.strip()
+        for row, text in zip(chosen.tolist(), _texts(job.tokenizer, ids), strict=True):
+            texts[row] = text
     return [{"text": text, "cut": short} for text, short in zip(texts, cut, strict=True)]
 
 

@@ -50,9 +50,9 @@ def similarity_string(value: float) -> str:
 
 
 def label_scores(texts: Sequence[str], golds: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
-    """Accuracy and macro-F1 over the labels; ``outside`` counts texts that are no label: they are wrong."""
-    index = {label: place for place, label in enumerate(labels)}
-    truth, found = [index[gold] for gold in golds], [index.get(text.strip(), -1) for text in texts]
+    """Accuracy and macro-F1 over the labels; ``outside`` counts texts that are no label: they are wrong. Blanks are collapsed."""
+    index = {" ".join(label.split()): place for place, label in enumerate(labels)}
+    truth, found = ([index.get(" ".join(text.split()), -1) for text in column] for column in (golds, texts))
     macro = f1_score(truth, found, labels=list(range(len(labels))), average="macro", zero_division=0)
     accuracy = sum(a == b for a, b in zip(truth, found, strict=True)) / len(truth)
     return {"accuracy": accuracy, "macro_f1": float(macro), "outside": Counter(found)[-1], "rows": len(truth)}

@@ -37,7 +37,7 @@ def petkit(*arguments: str | Path, code: int = 0) -> Result:
 
 
 def rows_file(path: Path, start: int, count: int) -> Path:
-    rows = [{"text": text, "label": "long" if len(text) > 60 else "short"} for text in sentences()[start : start + count]]
+    rows = [{"text": text, "label": ("even", "odd")[i % 2]} for i, text in enumerate(sentences()[start : start + count])]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 

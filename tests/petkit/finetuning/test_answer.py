@@ -19,13 +19,13 @@ from petkit.finetuning.kind import Job
 from petkit.finetuning.models import save_model
 from petkit.finetuning.rows import Question
 from petkit.finetuning.squad import read_questions
-from tests.builders import FAMILIES, sentences, tokenizer
-from tests.petkit.finetuning.tiny import encoder, job_for
+from tests.builders import FAMILIES, tokenizer
+from tests.petkit.finetuning.tiny import TEXTS, encoder, job_for
 
 
 def question(number: int, *, at: int = 4) -> Question:
     """A question whose answer is some words of a long context."""
-    context = " ".join(sentences()[number : number + 3])
+    context = " ".join([*TEXTS, *TEXTS][2 * number : 2 * number + 5])
     words = context.split(" ")
     start = len(" ".join(words[:at])) + 1
     return Question(f"q{number}", context, f"Which words are number {number}?", [" ".join(words[at : at + 2])], [start])

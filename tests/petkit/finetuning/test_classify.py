@@ -18,12 +18,13 @@ from petkit.finetuning.classify import CLASSIFY, encode_texts
 from petkit.finetuning.kind import Job
 from petkit.finetuning.models import CAUSAL, inputs_of, open_config, open_tokenizer, save_model
 from petkit.finetuning.rows import LabelledText
-from tests.builders import FAMILIES, sentences
+from tests.builders import FAMILIES
+from tests.petkit.finetuning import tiny
 from tests.petkit.finetuning.tiny import encoder, job_for, jsonl, reader, writer
 
 LABELS = ["no", "perhaps", "yes"]
-TEXTS = [LabelledText(f"r:{i}", [text], LABELS[i % 3]) for i, text in enumerate(sentences()[:9])]
-PAIRS = [LabelledText(f"p:{i}", list(pair), LABELS[i % 3]) for i, pair in enumerate(zip(sentences()[:9], sentences()[9:18], strict=True))]
+TEXTS = [LabelledText(f"r:{i}", [text], LABELS[i % 3]) for i, text in enumerate(tiny.TEXTS[:9])]
+PAIRS = [LabelledText(f"p:{i}", list(pair), LABELS[i % 3]) for i, pair in enumerate(zip(tiny.TEXTS[:9], tiny.TEXTS[3:], strict=True))]
 
 
 def job(folder: Path, family: str = "bert", **settings: Any) -> Job:

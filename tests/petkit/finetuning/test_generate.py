@@ -17,10 +17,9 @@ from petkit.finetuning.generate import GENERATE
 from petkit.finetuning.kind import Job
 from petkit.finetuning.models import TEXT_TO_TEXT, save_model
 from petkit.finetuning.rows import SourceText
-from tests.builders import sentences
-from tests.petkit.finetuning.tiny import job_for, jsonl, writer
+from tests.petkit.finetuning.tiny import TEXTS, job_for, jsonl, writer
 
-ROWS = [SourceText(f"r:{i}", text, [" ".join(text.split()[: 1 + i % 3])]) for i, text in enumerate(sentences()[:7])]
+ROWS = [SourceText(f"r:{i}", text, [" ".join(text.split()[: 1 + i % 3])]) for i, text in enumerate(TEXTS[:7])]
 
 
 def job(folder: Path, family: str = "t5", *, facts: dict[str, Any] | None = None, **settings: Any) -> Job:
@@ -47,7 +46,10 @@ def test_the_loss_is_that_of_the_tokenizers_own_targets(family: str, tmp_path: P
 @pytest.mark.parametrize("beams", [1, 3])
 def test_beam_search_is_that_of_plain_transformers_on_the_saved_model(family: str, beams: int, tmp_path: Path) -> None:
     chosen = job(tmp_path / "m", family, beams=beams)
-    model = GENERATE.open(str(tmp_path / "m"), chosen, 0).eval()
+    model, noise = GENERATE.open(str(tmp_path / "m"), chosen, 0).eval(), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.5 * torch.randn(parameter.shape, generator=noise) if parameter.ndim > 1 else 0.0)
     found = [one["text"] for one in GENERATE.predict(model, ROWS, chosen)]
     save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
     again, words = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval(), AutoTokenizer.from_pretrained(tmp_path / "saved")
@@ -66,7 +68,13 @@ def test_what_is_cut_is_counted(tmp_path: Path) -> None:
     sources = sum(len(chosen.tokenizer(row.source)["input_ids"]) > 12 for row in ROWS)
     targets = sum(len(chosen.tokenizer((row.targets or [""])[0])["input_ids"]) > 3 for row in ROWS)
     assert sources > 0 < targets
-    assert counts == {"source texts cut to --max-length": sources, "targets cut to --longest-target": targets}
+    assert counts["source texts cut to --max-length"] == sources
+    assert counts["targets cut to --longest-target"] == targets
+
+
+def test_targets_that_the_tokenizer_has_no_tokens_for_are_counted(tmp_path: Path) -> None:
+    rows = [SourceText("r:1", "a", ["the \u4e2d\u6587"]), SourceText("r:2", "b", ["the  array"])]
+    assert GENERATE.lessons(rows, job(tmp_path)).counts["targets that the tokenizer cannot write as they are"] == 1
 
 
 def test_similarities_are_learned_as_strings_and_judged_by_the_given_numbers(tmp_path: Path) -> None:
@@ -102,6 +110,9 @@ def test_answers_are_written_from_question_and_context_and_all_of_them_count(tmp
     rows = GENERATE.read(source, chosen.settings)
     assert rows == [SourceText("q", "question: Who? context: Anna has a cat", ["Anna", "cat"])]
     assert GENERATE.facts(rows, [], chosen.settings) == {}
+    none = jsonl(tmp_path / "u.jsonl", [{"context": "Anna", "question": "Who?", "answers": []}])
+    with pytest.raises(DataError, match="1 training rows have nothing to write in answers, first u:1"):
+        GENERATE.facts(GENERATE.read(none, chosen.settings), [], chosen.settings)
     assert GENERATE.score(rows, [{"text": "the Cat."}], chosen) == {"exact_match": 100.0, "f1": 100.0, "questions": 1}
 
 

@@ -20,8 +20,7 @@ from petkit.finetuning import FinetuneResult, FinetuneSettings, finetune, loop
 from petkit.finetuning.models import open_tokenizer
 from petkit.runs import read_status
 from petkit.training import train
-from tests.builders import sentences
-from tests.petkit.finetuning.tiny import encoder, jsonl, reader, writer
+from tests.petkit.finetuning.tiny import TEXTS, encoder, jsonl, reader, writer
 
 FEW = FinetuneSettings(steps=4, batch=4, learning_rate=1e-3, max_length=32)
 
@@ -33,7 +32,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def rows(tmp_path: Path) -> dict[str, str]:
-    labelled = [{"text": text, "label": "long" if len(text) > 60 else "short"} for text in sentences()[:24]]
+    labelled = [
+        {"text": text, "label": "long" if len(text) > 60 else "short"}
+        for n in ("once", "twice")
+        for text in (f"{one} {n}" for one in TEXTS)
+    ]
     return {"train": jsonl(tmp_path / "train.jsonl", labelled[:16]), "test": jsonl(tmp_path / "test.jsonl", labelled[16:])}
 
 

@@ -17,11 +17,11 @@ from petkit.finetuning.kind import Job
 from petkit.finetuning.models import save_model
 from petkit.finetuning.rows import TaggedSentence
 from petkit.finetuning.tag import TAG, tokenise
-from tests.builders import FAMILIES, sentences, tokenizer
-from tests.petkit.finetuning.tiny import encoder, job_for
+from tests.builders import FAMILIES, tokenizer
+from tests.petkit.finetuning.tiny import TEXTS, encoder, job_for
 
 LABELS = ["O", "B-X", "I-X"]
-SENTENCES = [text.split() for text in sentences()[:8]]
+SENTENCES = [text.split() for text in TEXTS]
 ROWS = [TaggedSentence(f"r:{i}", words, [LABELS[(i + k) % 3] for k in range(len(words))]) for i, words in enumerate(SENTENCES)]
 
 
@@ -58,11 +58,11 @@ def test_every_word_has_one_place_at_a_piece_that_begins_it(family: str) -> None
     found = tokenise(words, SENTENCES, max_length=12, stride=3)
     assert [(s, w) for s, w, _, _ in found.words.tolist()] == [(s, w) for s, row in enumerate(SENTENCES) for w in range(len(row))]
     assert found.lost == 0
-    assert found.long >= 7
+    assert found.long >= 6
     assert found.encoded.lengths.max() <= 12
     for sentence, word, window, place in found.words.tolist():
         piece = words.decode([found.encoded.row(window)[place]]).strip().removeprefix("##")
-        assert SENTENCES[sentence][word].lower().startswith(piece.lower()) or piece in ("", words.unk_token)
+        assert SENTENCES[sentence][word].lower().startswith(piece.lower()) or piece == words.unk_token
 
 
 def test_words_of_which_nothing_is_left_are_counted_and_tagged_o(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_words_of_which_nothing_is_left_are_counted_and_tagged_o(tmp_path: Path)
 
 
 def test_the_loss_is_that_of_transformers_labels(tmp_path: Path) -> None:
-    chosen = job(tmp_path, max_length=64)
+    chosen = job(tmp_path, max_length=200)
     model, lessons = tagger(tmp_path, chosen), TAG.lessons(ROWS, chosen)
     batch = collate(lessons.encoded, range(len(ROWS)), pad_id=0)
     labels = torch.full_like(batch.input_ids, -100)
@@ -89,8 +89,9 @@ def test_the_loss_is_that_of_transformers_labels(tmp_path: Path) -> None:
 def test_in_windows_each_word_carries_a_loss_once(tmp_path: Path) -> None:
     chosen = job(tmp_path, max_length=12, stride=4)
     lessons = TAG.lessons(ROWS, chosen)
-    assert len(lessons.encoded) > 2 * len(ROWS)
-    assert lessons.counts["sentences longer than --max-length, read in windows"] == len(ROWS)
+    assert len(lessons.encoded) > 1.5 * len(ROWS)
+    alone = [len(chosen.tokenizer(" ".join(row.tokens))["input_ids"]) for row in ROWS]
+    assert lessons.counts["sentences longer than --max-length, read in windows"] == sum(length > 12 for length in alone) >= 6
     model, total = tagger(tmp_path, chosen), 0.0
     logits: dict[int, torch.Tensor] = {}
     for window in range(len(lessons.encoded)):

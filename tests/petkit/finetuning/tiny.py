@@ -17,7 +17,23 @@ from petkit.finetuning.models import open_config, open_tokenizer
 from petkit.finetuning.settings import FinetuneSettings
 from tests.builders import sentences, tiny_masked_lm, tokenizer
 
-__all__ = ["conll", "encoder", "job_for", "jsonl", "reader", "writer"]
+TEXTS = (
+    "The old lighthouse keeper counted the waves.",
+    "Rain.",
+    "A committee of seven members met in March, and nobody took notes; the minutes were written from memory.",
+    "Prices rose by 4.2 % in the first quarter.",
+    "Whether the bridge would hold was a question that the engineers, all of them young, did not like to be asked.",
+    "She sold the boat",
+    "Two thirds of the voters stayed at home because of the snow, the radio said.",
+    "Green tea, black tea, no sugar!",
+    "It was the longest meeting that anyone in the village could remember, and it ended with a song about a goat.",
+    "Nothing happened on Tuesday.",
+    "The clock in the hall is three minutes fast, as it has always been.",
+    "Who left the door open?",
+)
+"""Texts that do not change with the libraries, as ``tests.builders.sentences`` do."""
+
+__all__ = ["TEXTS", "conll", "encoder", "job_for", "jsonl", "reader", "writer"]
 
 
 @cache
