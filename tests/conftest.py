@@ -21,15 +21,6 @@ os.environ.update(
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-MAPPED = ("patterns", "verbalizers", "cli")
-"""Folders that become subpackages of petkit: what packaging can break, so their quick tests run against the wheel too."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the mapped folders `wheel`."""
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in MAPPED:
-            item.add_marker(pytest.mark.wheel)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The examples in docstrings and documents are run, as they stand. `make docs` runs this file."""
+"""The examples in docstrings and documents are run, as they stand. `make docs` runs this file too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ DOCUMENTS = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-@pytest.mark.wheel
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.endswith(".__main__")])
 def test_examples_of_a_module(name: str) -> None:
     outcome = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)

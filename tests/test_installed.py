@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import subprocess
 import sys
+import tomllib
 from importlib import metadata, resources
 from pathlib import Path
 
@@ -13,19 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.wheel
 
-PARTS = (
-    "petkit",
-    "petkit.backbones",
-    "petkit.builtin",
-    "petkit.data",
-    "petkit.encoding",
-    "petkit.executors",
-    "petkit.objectives",
-    "petkit.report",
-    "petkit.patterns",
-    "petkit.verbalizers",
-    "petkit.cli",
-)
+PARTS = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
 MAPPED = ("patterns", "verbalizers", "cli")
 HEAVY = {"torch", "transformers", "datasets", "sklearn", "scipy", "pandas", "pyarrow", "typer", "rich"}
 
@@ -56,6 +46,19 @@ def test_every_file_arrives(name: str, folder: str) -> None:
     installed = _files(Path(str(resources.files(name))))
     arrived = {path for path in installed if name != "petkit" or path.parts[0] not in MAPPED}
     assert arrived == _files(Path(checkout) / folder)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_module_can_be_imported(name: str) -> None:
+    names = [module.name for module in pkgutil.iter_modules(importlib.import_module(name).__path__, f"{name}.")]
+    assert [module for module in names if not module.endswith(".__main__") and importlib.import_module(module).__name__ != module] == []
+
+
+def test_every_ready_made_task_loads() -> None:
+    from petkit.loading import load_task, ready_made
+
+    assert len(ready_made()) > 20
+    assert [name for name in ready_made() if load_task(name).name != name] == []
 
 
 @pytest.mark.parametrize("name", ["petkit", "petkit.patterns", "petkit.verbalizers", "petkit.cli"])

@@ -29,6 +29,7 @@ def petkit(*arguments: str | Path, before: str = "", **options: object) -> subpr
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **options)  # type: ignore[call-overload, no-any-return]
 
 
+@pytest.mark.wheel
 def test_success_is_0(tmp_path: Path) -> None:
     found = petkit("tasks", "--json")
     assert (found.returncode, found.stderr) == (0, "")

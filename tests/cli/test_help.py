@@ -12,6 +12,7 @@ COMMANDS = [command.name or getattr(command.callback, "__name__", "") for comman
 runner = CliRunner()
 
 
+@pytest.mark.wheel
 def test_the_commands_are_there() -> None:
     assert {"train", "predict", "label", "status", "tasks", "new", "check", "pretrain"} <= set(COMMANDS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, AutoTokenizer
@@ -33,6 +34,7 @@ def test_every_english_label_word_of_the_ready_made_tasks_is_one_piece() -> None
     assert {"sports", "business", "terrible", "great", "yes"} <= {word.lower() for word in label_words()}
 
 
+@pytest.mark.wheel
 def test_its_head_works() -> None:
     report = head_report(load_masked_lm("builtin"), sentences()[:100], tokenizer=load_tokenizer("builtin"))
     assert report.status == "trained", report

@@ -65,6 +65,7 @@ def test_one_call_at_a_time(run: RunFolder) -> None:
             run_all([unit("b")], run, executor=executor)
 
 
+@pytest.mark.wheel
 def test_what_a_unit_sees_of_its_process(run: RunFolder, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     seen = run_all([unit("a", function="look")], run, executor=Spawned(1))["a"].record

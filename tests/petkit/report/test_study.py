@@ -79,6 +79,7 @@ def test_numbers_of_the_summary_are_in_the_page() -> None:
     assert words.headline(report) in text_of(page())
 
 
+@pytest.mark.wheel
 def test_every_part_of_the_report_has_its_section() -> None:
     titles = [text for tag, text in Page(page()).texts if tag == "h2"]
     assert titles == list(SECTIONS.values())

@@ -15,6 +15,7 @@ from tests.petkit.report.sample_study import METHODS, ROWS, sample_study
 SCHEMAS = Path(view.__file__).parent / "schema"
 
 
+@pytest.mark.wheel
 def test_the_sample_is_what_the_schema_says() -> None:
     jsonschema.validate(sample_study(), json.loads((SCHEMAS / "study.schema.json").read_text("utf-8")))
 
