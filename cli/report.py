@@ -14,6 +14,7 @@ from typer import Argument, Option
 
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
+from petkit.errors import SettingsError
 
 __all__ = ["report"]
 
@@ -21,12 +22,17 @@ __all__ = ["report"]
 def report(
     folders: Annotated[list[Path], Argument(metavar="DIR...", help="Finished runs, or studies. Several are shown side by side.")],
     out: Annotated[Path | None, Option(metavar="DIR", help="Where to write; default: beside report.json; several are only shown.")] = None,
+    merge: Annotated[
+        bool, Option("--merge", help="Make one study of several, compared and corrected together, in the new folder --out.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Render reports again from report.json; compare several runs or studies."""
+    """Render reports again from report.json; compare several runs or studies, or merge studies."""
     from petkit.report.beside import compared, read_report, render_again, write_comparison
 
-    if len(folders) == 1:
+    if merge:
+        found, written = _merged(folders, out)
+    elif len(folders) == 1:
         found = read_report(folders[0])
         written = render_again(found, out or folders[0])
     else:
@@ -38,6 +44,14 @@ def report(
     _show(found, Console(highlight=False))
     if written:
         Console(highlight=False).print(Text(f"Written: {', '.join(map(str, written))}"), soft_wrap=True)
+
+
+def _merged(folders: list[Path], out: Path | None) -> tuple[dict[str, Any], list[Path]]:
+    from petkit.evaluation.merging import merge_studies
+
+    if out is None:
+        raise SettingsError("--merge needs --out, a new folder for the merged study")
+    return merge_studies(folders, out), [out / name for name in ("report.html", "report.md", "report.tex", "report.json")]
 
 
 def _show(found: Mapping[str, Any], console: Console) -> None:

@@ -69,6 +69,7 @@ def test_into_another_folder(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["report.json"]
 
 
+@pytest.mark.wheel
 def test_an_older_run_has_a_page_too(tmp_path: Path) -> None:
     found = petkit(deposit(tmp_path / "r", run_report(0.75)))
     page = (tmp_path / "r" / "report.html").read_text("utf-8")
@@ -123,3 +124,14 @@ def test_what_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d" / "report.json").write_text("{", "utf-8")
     assert "is damaged" in petkit(str(tmp_path / "d"), code=2).stderr
     assert not list(tmp_path.glob("*/*.html"))
+
+
+def test_studies_are_merged_into_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from petkit.evaluation import merging
+
+    calls: list[Any] = []
+    monkeypatch.setattr(merging, "merge_studies", lambda folders, out: calls.append((folders, out)) or sample_study(**SMALL))
+    found = petkit("a", "b", "--merge", "--out", str(tmp_path / "both"))
+    assert calls == [([Path("a"), Path("b")], tmp_path / "both")]
+    assert str(tmp_path / "both" / "report.html") in found.stdout
+    assert "--merge needs --out" in petkit("a", "b", "--merge", code=2).stderr

@@ -1,0 +1,228 @@
+"""Several studies as one: the cells of all, compared and corrected together, as if one command had made them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet
+
+from petkit.canonical import plain
+from petkit.errors import RunError, raise_problems
+from petkit.evaluation.cells import flat
+from petkit.evaluation.summary import conclude
+from petkit.files import make_directory, write_json, write_parquet
+from petkit.report.beside import read_report
+from petkit.report.study import write_study_report
+
+__all__ = ["merge_studies", "merged"]
+
+Report = Mapping[str, Any]
+Correct = dict[tuple[Any, ...], npt.NDArray[np.bool_]]
+
+_KEY: Final = ("task", "shots", "split", "seed", "method")
+_UNION: Final = ("tasks", "shots", "seeds", "methods")
+_FREE: Final = (*_UNION, "splits", "pool_from_test", "test_limit", "adaptation", "merged_from")
+"""Parts of ``study`` in which studies to be merged may differ."""
+
+
+def merge_studies(folders: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Merge finished studies into ``out``, a new folder with all that a study's folder has for its readers; return report.json.
+
+    Raises:
+        RunError: what does not fit together, every reason named; or ``out`` is not empty.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise RunError(f"{out} is not empty; --out takes a new folder for a merged study")
+    reports = {str(folder): read_report(folder) for folder in folders}
+    report = merged(reports, lambda name, cell: _correct(Path(name) / cell["predictions"]))
+    make_directory(out / "predictions")
+    for name, cell in _sources(reports):
+        shutil.copyfile(Path(name) / cell["predictions"], out / cell["predictions"])
+    rows = [flat(cell) for cell in report["cells"]]
+    write_parquet(out / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
+    write_json(out / "report.json", report)
+    write_study_report(report, out)
+    return report
+
+
+def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str, Any]], npt.NDArray[np.bool_]]) -> dict[str, Any]:
+    """report.json of several studies together.
+
+    Studies may be of other tasks, numbers of labels, splits, seeds or methods; of each task and number of labels every method has to
+    have the same splits and seeds. Model and settings have to be the same.
+
+    Args:
+        reports: by name. correct_of: (name, cell) -> which test rows the cell has right: (N,) bool.
+
+    Raises RunError with every reason why they do not fit together.
+    """
+    raise_problems(RunError, "these studies cannot be merged", list(_problems(reports)))
+    first = next(iter(reports.values()))
+    sources = list(_sources(reports))
+    cells = [cell for _, cell in sources]
+    methods = _union(report["study"]["methods"] for report in reports.values())
+    correct: Correct = {_key(cell): correct_of(name, cell) for name, cell in sources}
+    primary = first["study"]["primary"]
+    found = conclude(
+        cells, correct, methods=methods, metric=primary["metric"], level=primary["level"], seed=first["study"]["settings"]["seed"]
+    )
+    report: dict[str, Any] = plain(
+        {
+            **{name: first[name] for name in ("schema", "kind", "petkit", "versions")},
+            "study": _study(reports, cells),
+            "tasks": list(_tasks(reports).values()),
+            "cells": cells,
+            **{name: found[name] for name in ("summary", "comparisons", "power")},
+            "gain_from_development": None,
+            "errors": [error for report in reports.values() for error in report["errors"]],
+            "warnings": _union([*(report["warnings"] for report in reports.values()), list(_remarks(reports))]),
+            "measured": _measured(reports, sources),
+        }
+    )
+    return report
+
+
+def _correct(path: Path) -> npt.NDArray[np.bool_]:
+    table = pyarrow.parquet.read_table(path, columns=["truth", "predicted"]).to_pydict()
+    return np.array(table["truth"], dtype=object) == np.array(table["predicted"], dtype=object)
+
+
+def _key(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(cell[name] for name in _KEY)
+
+
+def _union(lists: Any) -> list[Any]:
+    return list(dict.fromkeys(value for values in lists for value in values))
+
+
+def _sources(reports: Mapping[str, Report]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every cell once, with the study that it is of: task by task, number of labels, split, seed, method."""
+    found = {_key(cell): (name, cell) for name, report in reports.items() for cell in report["cells"]}
+    orders = [_union([cell[name] for cell in report["cells"]] for report in reports.values()) for name in _KEY]
+    for key in sorted(found, key=lambda key: [order.index(value) for order, value in zip(orders, key, strict=True)]):
+        yield found[key]
+
+
+def _tasks(reports: Mapping[str, Report]) -> dict[str, dict[str, Any]]:
+    """Tasks by name, each with the splits of all studies."""
+    found: dict[str, dict[str, Any]] = {}
+    for report in reports.values():
+        for task in report["tasks"]:
+            kept = found.setdefault(task["name"], {**task, "splits": []})
+            kept["splits"] += [split for split in task["splits"] if split not in kept["splits"]]
+    shots = _union(report["study"]["shots"] for report in reports.values())
+    for task in found.values():
+        task["splits"].sort(key=lambda split: (shots.index(split["shots"]), split["split"]))
+    return found
+
+
+def _study(reports: Mapping[str, Report], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    studies = [report["study"] for report in reports.values()]
+    adapted = [study["adaptation"] for study in studies if study.get("adaptation")]
+    return {
+        **studies[0],
+        **{name: _union(study[name] for study in studies) for name in _UNION},
+        **{
+            name: studies[0].get(name) if len({study.get(name) for study in studies}) == 1 else None
+            for name in ("pool_from_test", "test_limit")
+        },
+        "splits": len({cell["split"] for cell in cells}),
+        "adaptation": {task: figures for each in adapted for task, figures in each.items()} or None,
+        "merged_from": [Path(name).name for name in reports],
+    }
+
+
+def _measured(reports: Mapping[str, Report], sources: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Work added up; the cells in the report's order."""
+    parts = {name: report["measured"] for name, report in reports.items()}
+    cells = {(name, _key(cell)): cell for name, part in parts.items() for cell in part["cells"]}
+    seconds = [part["seconds"] for part in parts.values()]
+    return {
+        "hardware": next(iter(parts.values()))["hardware"],
+        "seconds": None if None in seconds else round(sum(seconds), 1),
+        "workers": max((part["workers"] or 1 for part in parts.values()), default=1),
+        "cells": [cells[name, _key(cell)] for name, cell in sources],
+    }
+
+
+def _remarks(reports: Mapping[str, Report]) -> Iterator[str]:
+    """What a reader of the merged report has to know of it."""
+    names, parts = list(reports), list(reports.values())
+    for what in ("petkit", "versions"):
+        if any(report[what] != parts[0][what] for report in parts):
+            yield f"The studies were made with different versions ({what}); those shown are of {Path(names[0]).name}."
+    for what in ("pool_from_test", "test_limit"):
+        values = [report["study"].get(what) for report in parts]
+        if any(value != values[0] for value in values):
+            listed = ", ".join(f"{Path(name).name}: {value}" for name, value in zip(names, values, strict=True))
+            yield f"The studies differ in {what}: {listed}."
+    if any(report["gain_from_development"] for report in parts):
+        yield "What a development set would have gained stands in the single studies' reports."
+
+
+def _problems(reports: Mapping[str, Report]) -> Iterator[str]:
+    """Why the studies do not fit together."""
+    if len(reports) < 2:
+        yield "merging takes two studies at least"
+    others = [name for name, report in reports.items() if report.get("kind", "run") != "study"]
+    yield from (f"{name} is a run, not a study" for name in others)
+    if others or len(reports) < 2:
+        return
+    (first, one), *rest = reports.items()
+    for name, other in rest:
+        mine, theirs = _flat(one["study"]), _flat(other["study"])
+        for what in sorted(mine.keys() | theirs.keys()):
+            if mine.get(what) != theirs.get(what):
+                yield f"{what} is {mine.get(what)!r} in {first} and {theirs.get(what)!r} in {name}"
+    yield from _clashes(reports)
+    yield from _gaps(reports)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What has to be the same, by dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if not prefix and key in _FREE:
+            continue
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return found
+
+
+def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:
+    """Tasks of one name with other rows, splits of one number with other rows, cells with two results."""
+    tasks: dict[str, tuple[str, Any]] = {}
+    splits: dict[tuple[Any, ...], tuple[str, str]] = {}
+    cells: dict[tuple[Any, ...], tuple[str, Any]] = {}
+    for name, report in reports.items():
+        for task in report["tasks"]:
+            facts = {key: task[key] for key in ("labels", "fields", "patterns")} | {"test": task["data"]["test"]}
+            before, known = tasks.setdefault(task["name"], (name, facts))
+            yield from (f"{task['name']}: {key} differ between {before} and {name}" for key in facts if facts[key] != known[key])
+            for split in task["splits"]:
+                where = (task["name"], split["shots"], split["split"])
+                other, digest = splits.setdefault(where, (name, split["hash"]))
+                if digest != split["hash"]:
+                    yield f"{task['name']}: split {split['name']!r} has other rows in {other} than in {name}"
+        for cell in report["cells"]:
+            other, test = cells.setdefault(_key(cell), (name, cell["test"]))
+            if test != cell["test"]:
+                yield f"{', '.join(map(str, _key(cell)))}: {other} and {name} have other results for the same cell"
+
+
+def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
+    """Methods that lack splits or seeds which another method has."""
+    had: dict[tuple[Any, Any], dict[str, set[tuple[Any, Any]]]] = {}
+    for report in reports.values():
+        for cell in report["cells"]:
+            place = had.setdefault((cell["task"], cell["shots"]), {})
+            place.setdefault(cell["method"], set()).add((cell["split"], cell["seed"]))
+    for (task, shots), methods in had.items():
+        every = set().union(*methods.values())
+        lacking = [method for method, places in methods.items() if places != every]
+        if lacking:
+            yield f"{task}, {shots} per label: {', '.join(lacking)} lack splits or seeds that other methods have"

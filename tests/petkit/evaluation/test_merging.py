@@ -1,0 +1,171 @@
+"""Several studies as one: what a single command would have said, and what does not fit together."""
+
+from __future__ import annotations
+
+import copy
+import json
+import zlib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from petkit.errors import RunError
+from petkit.evaluation.merging import merge_studies, merged
+from petkit.evaluation.summary import conclude
+from petkit.files import write_parquet
+from petkit.report import study as study_pages
+from tests.petkit.report.sample_study import sample_study
+
+PARTS: dict[str, tuple[Callable[[dict[str, Any]], bool], Callable[[dict[str, Any]], bool]]] = {
+    "tasks": (lambda row: row["task"] == "mood", lambda row: row["task"] != "mood"),
+    "methods": (lambda row: row["method"] == "pet", lambda row: row["method"] != "pet"),
+    "shots": (lambda row: row["shots"] == 4, lambda row: row["shots"] == 16),
+    "splits": (lambda row: row["split"] < 2, lambda row: row["split"] >= 2),
+}
+
+
+def whole() -> dict[str, Any]:
+    """A study of two tasks, four methods."""
+    return sample_study(tasks=("mood", "ag_news"), methods=("pet", "ipet", "supervised", "tfidf"))
+
+
+def part(report: dict[str, Any], keep: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The study that would have made these cells only; what is concluded from them does not matter."""
+    found = copy.deepcopy(report)
+    found["cells"] = [cell for cell in found["cells"] if keep(cell)]
+    found["measured"]["cells"] = [cell for cell in found["measured"]["cells"] if keep(cell)]
+    for name, key in (("tasks", "task"), ("shots", "shots"), ("seeds", "seed"), ("methods", "method")):
+        found["study"][name] = list(dict.fromkeys(cell[key] for cell in found["cells"]))
+    found["study"]["splits"] = len({cell["split"] for cell in found["cells"]})
+    splits = {(cell["task"], cell["shots"], cell["split"]) for cell in found["cells"]}
+    found["tasks"] = [task for task in found["tasks"] if task["name"] in found["study"]["tasks"]]
+    for task in found["tasks"]:
+        task["splits"] = [one for one in task["splits"] if (task["name"], one["shots"], one["split"]) in splits]
+    found["errors"] = [error for error in found["errors"] if error["task"] in found["study"]["tasks"]]
+    return found
+
+
+def right(name: str, cell: dict[str, Any]) -> Any:
+    """Rows that a cell has right, made up: the same wherever the cell comes from."""
+    key = zlib.crc32(repr([cell[part] for part in ("task", "shots", "split", "method")]).encode())
+    return np.random.default_rng(key).random(50) < cell["test"]["accuracy"]
+
+
+def same_conclusions(report: dict[str, Any], one: dict[str, Any]) -> bool:
+    """What is said of the cells, in whatever order."""
+    expected = conclude(
+        one["cells"],
+        {tuple(cell[k] for k in ("task", "shots", "split", "seed", "method")): right("", cell) for cell in one["cells"]},
+        methods=one["study"]["methods"],
+        seed=42,
+    )
+    ordered = json.loads(json.dumps(expected))
+    return all(report[name] == ordered[name] for name in ("summary", "comparisons", "power"))
+
+
+@pytest.mark.parametrize("how", PARTS)
+def test_merged_parts_say_what_the_whole_says(how: str) -> None:
+    one = whole()
+    found = merged({name: part(one, keep) for name, keep in zip("ab", PARTS[how], strict=True)}, right)
+    assert same_conclusions(found, one)
+    assert found["cells"] == one["cells"]
+    assert found["measured"]["cells"] == one["measured"]["cells"]
+    assert found["tasks"] == one["tasks"]
+    assert {key: found["study"][key] for key in ("tasks", "shots", "seeds", "methods", "splits")} == {
+        key: one["study"][key] for key in ("tasks", "shots", "seeds", "methods", "splits")
+    }
+    assert found["study"]["merged_from"] == ["a", "b"]
+    schema = json.loads(resources.files("petkit.report").joinpath("schema", "study.schema.json").read_text("utf-8"))
+    jsonschema.validate(found, schema)
+
+
+def test_a_cell_that_both_have_counts_once_if_it_is_the_same() -> None:
+    one = whole()
+    found = merged({"a": one, "b": part(one, PARTS["tasks"][0])}, right)
+    assert same_conclusions(found, one)
+    other = part(one, PARTS["tasks"][0])
+    other["cells"][0]["test"]["accuracy"] += 0.1
+    with pytest.raises(RunError, match="mood, 4, 0, 0, pet: a and b have other results for the same cell"):
+        merged({"a": one, "b": other}, right)
+
+
+def change(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    *parents, last = path.split("/")
+    place: Any = report
+    for name in parents:
+        place = place[int(name) if name.isdigit() else name]
+    place[last] = value
+    return report
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("study/model", "other", "model is 'builtin' in a and 'other' in b"),
+        ("study/settings/member/steps", 9, "settings.member.steps is 250 in a and 9 in b"),
+        ("study/primary/metric", "mcc", "primary.metric is 'accuracy' in a and 'mcc' in b"),
+        ("tasks/0/splits/0/hash", "0", "split 'draw 0' has other rows in a than in b"),
+        ("tasks/0/data/test/fingerprint", "0", "mood: test differ between a and b"),
+        ("tasks/0/labels", ["yes", "no"], "mood: labels differ between a and b"),
+        ("kind", "run", "b is a run, not a study"),
+    ],
+)
+def test_what_does_not_fit_together_is_named(path: str, value: Any, message: str) -> None:
+    with pytest.raises(RunError, match="these studies cannot be merged") as caught:
+        merged({"a": whole(), "b": change(part(whole(), PARTS["tasks"][0]), path, value)}, right)
+    assert message in str(caught.value)
+
+
+def test_a_method_with_fewer_splits_than_others_is_refused() -> None:
+    one = whole()
+    few = part(one, lambda row: row["method"] == "tfidf" and row["split"] < 3)
+    others = part(one, lambda row: row["method"] != "tfidf")
+    with pytest.raises(RunError, match="mood, 4 per label: tfidf lack splits or seeds"):
+        merged({"a": others, "b": few}, right)
+
+
+def test_other_numbers_of_test_rows_and_versions_are_remarked() -> None:
+    one, other = part(whole(), PARTS["tasks"][0]), part(whole(), PARTS["tasks"][1])
+    one["study"]["test_limit"], other["versions"]["torch"] = 500, "9"
+    found = merged({"x/one": one, "x/other": other}, right)
+    assert "The studies differ in test_limit: one: 500, other: None." in found["warnings"]
+    assert "The studies were made with different versions (versions); those shown are of one." in found["warnings"]
+    assert found["study"]["test_limit"] is None
+
+
+def deposit(folder: Path, report: dict[str, Any]) -> Path:
+    """A study's folder as far as merging reads it."""
+    (folder / "predictions").mkdir(parents=True)
+    for number, cell in enumerate(report["cells"]):
+        cell["predictions"] = f"predictions/{report['study']['methods'][0]}-{number}.parquet"
+        good = right("", cell)
+        write_parquet(folder / cell["predictions"], {"truth": ["a"] * 50, "predicted": ["a" if ok else "b" for ok in good]})
+    (folder / "report.json").write_text(json.dumps(report), "utf-8")
+    return folder
+
+
+def test_the_merged_folder_is_a_study_that_merges_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_pages, "can_draw", lambda: False)
+    one = sample_study(tasks=("mood",), methods=("pet", "tfidf", "supervised"), shots=(4,))
+    a, b, c = (
+        deposit(tmp_path / method, part(one, lambda row, method=method: row["method"] == method))  # type: ignore[misc]
+        for method in one["study"]["methods"]
+    )
+    merge_studies([a, b], tmp_path / "ab")
+    report = merge_studies([tmp_path / "ab", c], tmp_path / "abc")
+    assert {path.name for path in (tmp_path / "abc").iterdir()} >= {
+        "report.json",
+        "report.html",
+        "report.md",
+        "report.tex",
+        "cells.parquet",
+    }
+    assert same_conclusions(report, one)
+    assert all((tmp_path / "abc" / cell["predictions"]).is_file() for cell in report["cells"])
+    with pytest.raises(RunError, match="is not empty"):
+        merge_studies([a, b], tmp_path / "ab")
