@@ -95,6 +95,7 @@ class Course:
             checkpoint=context.work / "training.safetensors",
             before_step=self._before_step,
             on_step=on_step,
+            log_every=max(1, min(50, self.settings.steps // 20)),
             checkpoint_seconds=60.0 if here.first else math.inf,
         )
 

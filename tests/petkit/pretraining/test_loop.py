@@ -110,7 +110,7 @@ def test_files_apart_are_data_sets_with_rates_by_their_size(text: str, tmp_path:
 def test_curves_hold_training_and_held_out_losses(text: str, tmp_path: Path) -> None:
     figures, _ = run(text, tmp_path / "run", measure_every=2)
     points = [json.loads(line) for line in (tmp_path / "run" / "curves.jsonl").read_text().splitlines()]
-    assert [point["step"] for point in points] == [2, 4]
+    assert [point["step"] for point in points] == [1, 2, 3, 4]
     assert points[-1]["held out/mlm"] == figures["loss"]
     assert points[-1]["rows"] == 32
     assert {"training/mlm", "training/loss"} <= set(points[-1])
