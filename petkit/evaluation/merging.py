@@ -89,7 +89,8 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
 
 def _correct(path: Path) -> npt.NDArray[np.bool_]:
     table = pyarrow.parquet.read_table(path, columns=["truth", "predicted"]).to_pydict()
-    return np.array(table["truth"], dtype=object) == np.array(table["predicted"], dtype=object)
+    right: npt.NDArray[np.bool_] = np.array(table["truth"], dtype=object) == np.array(table["predicted"], dtype=object)
+    return right
 
 
 def _key(cell: Mapping[str, Any]) -> tuple[Any, ...]:
