@@ -8,7 +8,7 @@ Tokenizers by name (``TOKENIZERS``), each of the class that published checkpoint
     wordpiece    BertTokenizer, lower-casing             [CLS] a [SEP] b [SEP]
     bytelevel    RobertaTokenizer, no added prefix space <s> a </s></s> b </s>
     unigram      XLMRobertaTokenizer (Metaspace)         <s> a </s></s> b </s>
-    albert       AlbertTokenizer (Metaspace)             [CLS] a [SEP] b [SEP]
+    albert       AlbertTokenizer (Metaspace), lower-casing  [CLS] a [SEP] b [SEP]
     deberta      DebertaV2Tokenizer (Metaspace)          [CLS] a [SEP] b [SEP]
     modernbert   byte-level BPE with BERT's special tokens
 
@@ -120,9 +120,9 @@ def _modernbert() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, **_BERT_SPECIALS, model_max_length=512)
 
 
-def _pieces(specials: list[str], unknown: str) -> list[tuple[str, float]]:
+def _pieces(specials: list[str], unknown: str, *, lower: bool = False) -> list[tuple[str, float]]:
     backend = Tokenizer(models.Unigram())
-    backend.normalizer = normalizers.NFKC()
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *([normalizers.Lowercase()] if lower else [])])
     backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     trainer = trainers.UnigramTrainer(vocab_size=VOCABULARY, special_tokens=specials, unk_token=unknown, show_progress=False)
     backend.train_from_iterator(_corpus(), trainer)
@@ -135,8 +135,8 @@ def _unigram() -> Any:
 
 
 def _albert() -> Any:
-    vocab = _pieces(["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"], "<unk>")
-    return transformers.AlbertTokenizer(vocab=vocab, do_lower_case=False, model_max_length=512)
+    vocab = _pieces(["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"], "<unk>", lower=True)
+    return transformers.AlbertTokenizer(vocab=vocab, model_max_length=512)
 
 
 def _deberta() -> Any:

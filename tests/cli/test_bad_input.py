@@ -8,7 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from petkit.cli.app import app
 from tests.builders import sentences
-from tests.tiny_train import SETTINGS, tiny_model
+from tests.tiny_train import SETTINGS, tiny_model, without_figures
 
 TASK = """
 from petkit import Task
@@ -28,6 +28,12 @@ task = Task(name="tone", fields=("text",), patterns=("{mask}: {text}",), verbali
 LABELS = ("negative", "positive")
 runner = CliRunner()
 Change = Callable[[Path], object]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hurry() -> Iterator[None]:
+    with without_figures():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -300,16 +306,17 @@ def finished(place: Path, found: Result) -> tuple[dict[str, Any], list[str]]:
     return printed, printed["notices"]
 
 
-def test_a_text_of_two_megabytes(place: Path) -> None:
+@pytest.mark.parametrize("size", [2**17, pytest.param(2**21, marks=pytest.mark.slow)])
+def test_a_text_that_is_a_book(size: int, place: Path) -> None:
     long = " ".join(sentences()[100:140]) + " "
     for name, row in (
         ("train.csv", f'"{long}",positive\n'),
-        ("pool.csv", f'"{long * (2**21 // len(long) + 1)}"\n'),
+        ("pool.csv", f'"{long * (size // len(long) + 1)}"\n'),
         ("test.csv", f'"x {long}",negative\n'),
     ):
         with (place / name).open("a", encoding="utf-8") as file:
             file.write(row)
-    assert (place / "pool.csv").stat().st_size > 2**21
+    assert (place / "pool.csv").stat().st_size > size
     report, _ = finished(place, train(place, "--json", settings={"max_length": 256, "token_budget": 512}))
     assert report["data"]["rows"] == {"train": 9, "pool": 31, "test": 13, "train_before_draw": 9}
 
