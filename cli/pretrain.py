@@ -70,6 +70,7 @@ def pretrain(
         int | None, Option(metavar="N", help="Updates between two measurements; default: a tenth of all, at least 200; 0: at the end only.")
     ] = None,
     text_column: Annotated[str, Option(metavar="COLUMN", help="Where the text stands in files with columns.")] = "text",
+    encoding: Annotated[str | None, Option(metavar="NAME", help="Of text files; default UTF-8.")] = None,
     cache: Annotated[Path | None, Option(metavar="DIR", help="Where tokenised text is kept for other runs; default: DIR/tokens.")] = None,
     precision: Annotated[
         str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
@@ -133,6 +134,7 @@ def pretrain(
     )
     silent = as_json or os.environ.get("RANK", "0") != "0"
     places: dict[str, Any] = {"column": text_column, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
+    places |= {"encoding": encoding} if encoding is not None else {}
     with Reporter(quiet=silent) as reporter:
         figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event)
     if figures:  # only rank 0 has any

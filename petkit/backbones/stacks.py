@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -16,7 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["Layout", "Stack", "albert_stack", "bert_stack", "distilbert_stack", "gather_slots", "hidden_states", "slot_states"]
+__all__ = ["COMPILED", "Layout", "Stack", "albert_stack", "bert_stack", "distilbert_stack", "gather_slots", "hidden_states", "slot_states"]
+
+COMPILED = "petkit_compiled"
+"""Attribute of a layer that is to run through torch.compile."""
 
 _WORTH_IT = 0.9
 """Padding is taken out where less than this share of a batch is tokens; below that, moving tokens about costs more."""
@@ -157,11 +161,21 @@ def _run(stack: Stack, layers: list[nn.Module], states: Tensor, layout: Layout) 
 
 
 def _run_layer(stack: Stack, layer: nn.Module, there: Tensor, states: Tensor, attend: Attend) -> Tensor:
-    """A layer; what is inside it is computed again in the backward pass where transformers' gradient checkpointing is on."""
+    """A layer, compiled where that is asked for (``COMPILED``).
+
+    What is inside it is computed again in the backward pass where transformers' gradient checkpointing is on.
+    """
+    run = _compiled(stack.layer) if getattr(layer, COMPILED, False) else stack.layer
     if layer.training and torch.is_grad_enabled() and getattr(layer, "gradient_checkpointing", False):
-        found: Tensor = checkpoint(stack.layer, layer, there, states, attend, use_reentrant=False)
+        found: Tensor = checkpoint(run, layer, there, states, attend, use_reentrant=False)
         return found
-    return stack.layer(layer, there, states, attend)
+    return run(layer, there, states, attend)
+
+
+@cache
+def _compiled(run: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    compiled: Callable[..., Tensor] = torch.compile(run, dynamic=True)
+    return compiled
 
 
 def _bert_embed(encoder: Any, inputs: dict[str, Tensor]) -> Tensor:

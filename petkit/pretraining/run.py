@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from petkit.data.text import ENCODING
 from petkit.errors import DataError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import digest, write_bytes
@@ -30,7 +31,8 @@ __all__ = ["pretrain", "pretrain_unit", "run_pretraining"]
 
 
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
-    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``half``, ``cache``, ``tensorboard``.
+    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding``, ``half``, ``cache``,
+    ``tensorboard``.
 
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
@@ -55,7 +57,7 @@ def _carry_out(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     settings = PretrainSettings.from_json(spec["settings"])
     board = TensorBoard(context.root / "tensorboard") if spec["tensorboard"] and ranks().first else None
     cache = Path(spec["cache"]) if spec["cache"] else context.root / "tokens"
-    texts = data_sets(spec["sources"], spec["column"], separate=settings.separate)
+    texts = data_sets(spec["sources"], spec["column"], encoding=spec["encoding"], separate=settings.separate)
     return pretrain(texts, settings, context=context, folder=context.out / "model", cache=cache, half=spec["half"], board=board)
 
 
@@ -157,6 +159,7 @@ def run_pretraining(
     out: str,
     *,
     column: str = "text",
+    encoding: str = ENCODING,
     half: bool = False,
     cache: str | None = None,
     tensorboard: bool = False,
@@ -167,14 +170,15 @@ def run_pretraining(
     Under torchrun or ``accelerate launch`` every process calls this alike; they train one model together, and rank 0 writes.
 
     Args:
-        cache: a folder for tokenised text, for several runs to use; default ``out/tokens``. tensorboard: also write ``out/tensorboard``.
+        column, encoding: of the sources. cache: a folder for tokenised text, for several runs to use; default ``out/tokens``.
+        tensorboard: also write ``out/tensorboard``.
 
     Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary.
     """
     if settings.init is None:
         check_learnable(settings.arch, settings.rows_of_table())
     common = {"settings": json.loads(json.dumps(asdict(settings))), "sources": list(sources), "column": column, "half": half}
-    spec = {**common, "seed": settings.seed, "cache": cache, "tensorboard": tensorboard}
+    spec = {**common, "encoding": encoding, "seed": settings.seed, "cache": cache, "tensorboard": tensorboard}
     with joined(settings.device) as here:
         if not here.first:
             return _follow(spec)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
-from petkit.backbones import MaskedLM
-from petkit.backbones.modelfiles import quiet
 from petkit.errors import SettingsError
 from petkit.objectives import Vocabulary
-from petkit.pretraining.architectures import new_model, open_model
+from petkit.pretraining.architectures import longest_row, new_model, open_model
 from petkit.pretraining.learners import learner_for
 from petkit.pretraining.loop import Joint
 from petkit.pretraining.settings import PretrainSettings
@@ -25,7 +22,7 @@ def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:
     objectives = settings.rows_of_table()
     if settings.init is not None:
         model = open_model(settings.init, objectives, dropout=settings.dropout, trust_remote_code=settings.trust_remote_code)
-        if (most := _longest(model)) is not None and settings.longest > most:
+        if (most := longest_row(model)) is not None and settings.longest > most:
             raise SettingsError(f"rows of {settings.longest} tokens exceed the {most} that {settings.init} can read; --length sets them")
         return model
     return new_model(
@@ -43,12 +40,6 @@ def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:
     )
 
 
-def _longest(model: Any) -> int | None:
-    """The most tokens of a row; None where positions are relative."""
-    found = getattr(model, "max_length", None) if isinstance(model, MaskedLM) else getattr(model.config, "max_position_embeddings", None)
-    return found if isinstance(found, int) and found > 0 else None
-
-
 def join_learners(model: Any, settings: PretrainSettings, vocabulary: Vocabulary) -> Joint:
     """The learners of all objectives on one model, on the settings' device."""
     learners = {
@@ -56,20 +47,12 @@ def join_learners(model: Any, settings: PretrainSettings, vocabulary: Vocabulary
         for objective in settings.rows_of_table()
     }
     joint = Joint(learners).to(settings.device)
-    for module in joint.modules():
-        if settings.gradient_checkpointing and isinstance(module, PreTrainedModel) and module.supports_gradient_checkpointing:
-            _checkpoint(module)
-        if settings.compile and "GradientCheckpointingLayer" in (parent.__name__ for parent in type(module).__mro__):
-            with quiet():
-                module.compile(dynamic=True)  # what transformers derives from that are its layers
+    for learner in learners.values():
+        if settings.gradient_checkpointing:
+            learner.checkpoint_activations()
+        if settings.compile:
+            learner.compile_layers()
     return joint
-
-
-def _checkpoint(model: PreTrainedModel) -> None:
-    """Have a model compute its layers again in the backward pass."""
-    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # its name until 5.x
-    with quiet():
-        enable({"use_reentrant": False})
 
 
 def lengthen(model: Any, settings: PretrainSettings, step: int, _steps: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from petkit.backbones import load_tokenizer
+from petkit.data.text import ENCODING
 from petkit.files import staged_directory
 from petkit.objectives import chinese_segmenter
 from petkit.pretraining.architectures import architecture
@@ -53,24 +54,32 @@ class Sources:
 
     paths: tuple[str, ...]
     column: str = "text"
+    encoding: str = ENCODING
 
     def documents(self) -> Iterator[list[str]]:
         """One source after the other."""
-        return (document for path in self.paths for document in read_documents(path, column=self.column))
+        return (document for path in self.paths for document in read_documents(path, column=self.column, encoding=self.encoding))
 
     def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
         """Tokenised once: the same text and tokenizer are found there again."""
-        how: dict[str, Any] = {"column": self.column, "held_out": settings.held_out, "seed": settings.seed, "segment": segment}
+        how: dict[str, Any] = {
+            "column": self.column,
+            "encoding": self.encoding,
+            "held_out": settings.held_out,
+            "seed": settings.seed,
+            "segment": segment,
+        }
         return split_tokens(list(self.paths), tokenizer=tokenizer, cache=folder, **how)
 
 
-def data_sets(sources: Sequence[str], column: str, *, separate: bool) -> dict[str, Text]:
+def data_sets(sources: Sequence[str], column: str, *, encoding: str = ENCODING, separate: bool = False) -> dict[str, Text]:
     """The sources as one data set, or as one each, by the names of the files as far as these differ."""
     if not separate:
-        return {"text": Sources(tuple(sources), column)}
+        return {"text": Sources(tuple(sources), column, encoding)}
     names = [Path(source).stem for source in sources]
     return {
-        name if name and names.count(name) == 1 else source: Sources((source,), column) for name, source in zip(names, sources, strict=True)
+        name if name and names.count(name) == 1 else source: Sources((source,), column, encoding)
+        for name, source in zip(names, sources, strict=True)
     }
 
 

@@ -51,11 +51,11 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         *("--rows", "8", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
         *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
         *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
-        *("--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
+        *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
-    assert (options["cache"], options["tensorboard"]) == ("kept", True)
+    assert (options["cache"], options["tensorboard"], options["encoding"]) == ("kept", True, "latin-1")
     assert settings == PretrainSettings(
         steps=30,
         layers=3,

@@ -22,6 +22,7 @@ from transformers.models.xlnet.modeling_xlnet import XLNetLayer
 
 from petkit.backbones import MaskedLM
 from petkit.backbones.modelfiles import quiet
+from petkit.backbones.stacks import COMPILED
 from petkit.batching import Batch
 from petkit.objectives import Vocabulary
 
@@ -156,6 +157,13 @@ class Learner(nn.Module):
             for layer in [part for part in model.modules() if isinstance(part, _OWN_LAYERS)]:
                 _checkpointed(layer)
 
+    def compile_layers(self) -> None:
+        """From now on run the layers of the models through torch.compile."""
+        for layer in [part for part in self.modules() if _is_layer(part)]:
+            setattr(layer, COMPILED, True)  # for families whose layers petkit runs itself
+            with quiet():
+                layer.compile(dynamic=True)  # for the others
+
     @torch.no_grad()
     def score(self, batch: Any) -> dict[str, tuple[float, float]]:
         """Figures in evaluation mode as (sum, count): each part's loss, and ``PART_accuracy``."""
@@ -177,6 +185,11 @@ def _checkpointed(layer: nn.Module) -> None:
         vars(layer)["gradient_checkpointing"] = True  # petkit.backbones.stacks looks at it
     elif not isinstance(layer.forward, partial):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def _is_layer(part: nn.Module) -> bool:
+    """transformers derives layers from a class of this name, ALBERT's and XLNet's apart."""
+    return isinstance(part, _OWN_LAYERS) or any(parent.__name__ == "GradientCheckpointingLayer" for parent in type(part).__mro__)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch._dynamo.utils import counters
 
-from petkit.errors import SettingsError
+from petkit.errors import DataError, SettingsError
 from petkit.pretraining import PretrainSettings, run_pretraining
 from tests.builders import docstrings
 
@@ -131,10 +132,13 @@ def test_memory_saved_by_computing_again_changes_no_number(text: str, tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler uses what torch deprecates
-def test_compiled_layers_learn_the_same(text: str, tmp_path: Path) -> None:
-    plain, _ = run(text, tmp_path / "plain")
-    compiled, _ = run(text, tmp_path / "compiled", compile=True)
+@pytest.mark.filterwarnings("ignore")  # of torch's own, in its compiler
+@pytest.mark.parametrize("arch", ["bert", "modernbert"])
+def test_compiled_layers_learn_the_same(text: str, tmp_path: Path, arch: str) -> None:
+    plain, _ = run(text, tmp_path / "plain", arch=arch)
+    counters.clear()
+    compiled, _ = run(text, tmp_path / "compiled", arch=arch, compile=True)
+    assert counters["frames"]["ok"] > 0  # something was compiled
     assert compiled["loss"] == pytest.approx(plain["loss"], abs=1e-3)
 
 
@@ -158,3 +162,12 @@ def test_a_student_reads_with_its_teachers_tokenizer(text: str, tmp_path: Path) 
     figures, _ = run(text, tmp_path / "student", arch="distilbert", objectives=("distilbert",), layers=2, teacher=str(teacher))
     assert {"soft", "mlm", "cosine"} <= set(figures["held_out"])
     assert (tmp_path / "student" / "model" / "tokenizer.json").read_bytes() == (teacher / "tokenizer.json").read_bytes()
+
+
+def test_text_in_another_encoding_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes("\n\n".join(f"Grüße und Küsse, {i} mal schön." for i in range(40)).encode("latin-1"))
+    settings = PretrainSettings(**{**SMALL, "steps": 1})
+    run_pretraining([str(path)], settings, str(tmp_path / "run"), encoding="latin-1")
+    with pytest.raises(DataError, match="UTF-8"):
+        run_pretraining([str(path)], settings, str(tmp_path / "other"))
