@@ -73,11 +73,13 @@ class Screen(ABC):
         self._bars = Progress(*columns, console=self._console, transient=True, disable=quiet or not self._console.is_terminal)
 
     def __enter__(self) -> Self:
-        self._bars.start()
+        if not self._bars.disable:
+            self._bars.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()
+        if not self._bars.disable:  # rich before 14 ends bars that it never showed with an empty line
+            self._bars.stop()
 
     @staticmethod
     @abstractmethod

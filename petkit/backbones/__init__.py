@@ -219,9 +219,12 @@ def load_masked_lm(
     """
     path, config, options = _prepare(path, trust_remote_code, revision, local_files_only)
     usual = set_dropout(config, dropout)
+    if not getattr(config, "legacy", True):
+        config.tie_word_embeddings = False  # that head's decoder is the word embeddings; transformers 5.4 would look for weights to tie
     model, found = open_pretrained(AutoModelForMaskedLM, path, config=config, output_loading_info=True, **options)
     if getattr(config, "legacy", False) and any(key.startswith("lm_predictions.lm_head.") for key in found["unexpected_keys"]):
         config.legacy = False  # the published DeBERTa-v3 files hold the other head, and their configs do not say so
+        config.tie_word_embeddings = False
         model, found = open_pretrained(AutoModelForMaskedLM, path, config=config, output_loading_info=True, **options)
     model.config.update(usual)
     own = FAMILIES[config.model_type].own
