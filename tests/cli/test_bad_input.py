@@ -132,7 +132,7 @@ BAD_FILES: dict[str, tuple[Change, tuple[str, ...], tuple[str, ...]]] = {
         ("must hold every label, and lack 'positive'; they have 'negative' 8",),
     ),
     "no label": (
-        edit("train.csv", lambda content: content.replace(b"negative", b"", 1)),
+        edit("train.csv", lambda content: content.replace(b",negative", b",", 1)),
         (),
         ("no label in column 'label': row 1", "each row needs one"),
     ),
@@ -170,7 +170,7 @@ BAD_FILES: dict[str, tuple[Change, tuple[str, ...], tuple[str, ...]]] = {
         ("train.jsonl: invalid JSON: row 2", "each line must be one JSON object"),
     ),
     "several mistakes": (
-        edit("train.csv", lambda content: content.replace(b"positive", b"fine", 1).replace(b"negative", b"", 1) + b",negative\n"),
+        edit("train.csv", lambda content: content.replace(b",positive", b",fine", 1).replace(b",negative", b",", 1) + b",negative\n"),
         (),
         ("3 problems", "'fine' (1 row", "no label in column 'label'", "empty or blank text in column 'text': row 9"),
     ),
