@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from transformers import AutoConfig
 
 from petkit.backbones import FAMILIES, load_tokenizer
@@ -16,7 +18,7 @@ from petkit.strategies import strategy
 from petkit.strategies.anatomy import depth
 from petkit.strategies.lora import check_peft
 
-__all__ = ["check_checkpoint", "check_patterns", "check_strategies", "check_words"]
+__all__ = ["check_checkpoint", "check_patterns", "check_strategies", "check_strategy", "check_words"]
 
 
 def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
@@ -47,7 +49,13 @@ def check_patterns(task: Task, settings: Settings) -> None:
 
 def check_strategies(settings: Settings, model: str, *, trust_remote_code: bool) -> None:
     """Raise SettingsError for a strategy that names more layers than the checkpoint has, or needs a package that is not installed."""
-    found = {f"{part}.strategy": strategy(getattr(settings, part).strategy) for part in ("member", "classifier", "supervised")}
+    parts = ("member", "classifier", "supervised")
+    check_strategy({f"{part}.strategy": getattr(settings, part).strategy for part in parts}, model, trust_remote_code=trust_remote_code)
+
+
+def check_strategy(named: Mapping[str, str], model: str, *, trust_remote_code: bool = False) -> None:
+    """The same for strategies by the name of their setting."""
+    found = {name: strategy(text) for name, text in named.items()}
     if any(how.kind == "lora" for how in found.values()):
         check_peft()
     if any(how.kind == "last" for how in found.values()):

@@ -14,6 +14,8 @@ from petkit.batching import Batch, collate, token_budget_batches
 from petkit.encoding.encoded import Encoded
 from petkit.finetuning.kind import Job, Lessons
 from petkit.sampling import epoch_batch
+from petkit.strategies import strategy
+from petkit.strategies.preparing import prepared
 from petkit.training import Trained, autocast, train
 from petkit.units import UnitContext
 
@@ -32,15 +34,17 @@ def fit(model: Any, lessons: Lessons, job: Job, *, seed: int, context: UnitConte
         batch = collate(lessons.encoded, chosen, pad_id=job.tokenizer.pad_token_id, device=model.device)
         return {"loss": lessons.loss(model, batch, chosen)}
 
-    return train(
-        model,
-        losses,
-        settings.training(size),
-        seed=seed,
-        stage=STAGE,
-        checkpoint=context.work / "training.safetensors" if context else None,
-        on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
-    )
+    with prepared(model, strategy(settings.strategy), seed=seed) as before_step:
+        return train(
+            model,
+            losses,
+            settings.training(size),
+            seed=seed,
+            stage=STAGE,
+            checkpoint=context.work / "training.safetensors" if context else None,
+            before_step=before_step,
+            on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
+        )
 
 
 @torch.inference_mode()

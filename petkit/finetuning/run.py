@@ -23,6 +23,7 @@ from petkit.finetuning.rows import refuse_overlap, save_rows
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.stages import INCOMING, MODEL, PREDICTIONS, ROWS, fingerprint
 from petkit.pipeline import as_recorded, ignore
+from petkit.prechecks import check_strategy
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import MANIFEST, PLAN, RunFolder, read_status
 from petkit.units import Unit
@@ -70,6 +71,7 @@ def finetune(
     given = settings or FinetuneSettings()
     model, resolved = as_recorded(root, model), _on_this_machine(root, given.resolved(kind))
     resolved = _fitting(chosen, model, given, resolved)
+    check_strategy({"strategy": resolved.strategy}, model)
     rows = {"train": chosen.read(train, resolved), "test": chosen.read(test, resolved) if test is not None else []}
     facts = chosen.facts(rows["train"], rows["test"], resolved)
     overlap = refuse_overlap(rows["train"], rows["test"], allow=allow_overlap)

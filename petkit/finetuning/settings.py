@@ -8,16 +8,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from petkit.errors import SettingsError, raise_problems
+from petkit.strategies import PLAIN_FORMS, is_plain
 from petkit.training import Schedule, TrainSettings
 
-__all__ = ["KINDS", "OPTIONS", "RECIPES", "STRATEGIES", "TARGETS", "FinetuneSettings", "check_kind"]
+__all__ = ["KINDS", "OPTIONS", "RECIPES", "TARGETS", "FinetuneSettings", "check_kind"]
 
 KINDS: Final = ("classify", "tag", "answer", "generate")
 
 TARGETS: Final = ("label", "similarity", "answer", "text")
 """What a text-to-text model is to write: a label's name, a number, an answer, any other text such as a summary."""
 
-STRATEGIES: Final = ("full",)
 
 _CLASSIFY: Final[Mapping[str, Any]] = {
     "epochs": 3.0,
@@ -87,7 +87,8 @@ class FinetuneSettings:
         target: one of ``TARGETS``. prefix: what every source text begins with. longest_target: tokens to write at most.
         beams: of beam search (generate).
         token_budget: positions per batch where nothing is learned.
-        strategy: which parameters learn; "full" means all.
+        strategy: which weights learn (see ``petkit.strategies``); "full" means all. Adapters, which plain transformers does not know, are
+            not legal.
         threads: of the CPU; None for as many as torch chooses.
     """
 
@@ -172,7 +173,7 @@ class FinetuneSettings:
             ((self.max_length or 0) >= 8, f"max_length is {self.max_length}; at least 8 is legal"),
             (self.token_budget >= 1, f"token_budget is {self.token_budget}; at least 1 is legal"),
             (self.threads is None or self.threads >= 1, f"threads is {self.threads}; at least 1 is legal"),
-            (self.strategy in STRATEGIES, f"strategy is {self.strategy!r}; legal is {', '.join(STRATEGIES)}"),
+            (is_plain(self.strategy), f"strategy is {self.strategy!r}; legal are {', '.join(PLAIN_FORMS)}"),
         ]
 
     def _rules(self, kind: str) -> list[tuple[bool, str]]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from petkit.errors import SettingsError
 
-__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "strategy"]
+__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "is_plain", "strategy"]
 
 Kind = Literal["full", "last", "gradual", "adapters", "lora"]
 
@@ -38,6 +38,18 @@ class Strategy:
 
 
 FULL: Final = Strategy()
+
+
+def is_plain(text: str) -> bool:
+    """Whether a strategy is written legally and leaves a model as plain transformers knows it.
+
+    >>> is_plain("last:2"), is_plain("adapters"), is_plain("some")
+    (True, False, False)
+    """
+    try:
+        return strategy(text).kind != "adapters"
+    except SettingsError:
+        return False
 
 
 def strategy(text: str) -> Strategy:

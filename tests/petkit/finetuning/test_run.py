@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import pipeline
 
 from petkit import files
@@ -70,6 +71,21 @@ def test_a_run_leaves_a_model_predictions_and_a_report(tmp_path: Path, model: st
         one = classify(line["texts"][0], truncation=True)[0]
         assert (one["label"], one["score"]) == (line["predicted_label"], pytest.approx(line["score"], abs=1e-5))
     assert "pipeline_tag: text-classification" in (found.model / "README.md").read_text()
+
+
+@pytest.mark.parametrize("strategy", ["last:0", "gradual", "lora:2"])
+def test_fewer_weights_are_trained_and_plain_transformers_opens_the_model(
+    tmp_path: Path, model: str, rows: dict[str, str], strategy: str
+) -> None:
+    if strategy.startswith("lora"):
+        pytest.importorskip("peft")
+    found = run(tmp_path / "run", model, rows, replace(FEW, strategy=strategy))
+    embeddings = "bert.embeddings.word_embeddings.weight"
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (model, found.model))
+    assert torch.equal(before[embeddings], after[embeddings]) == (strategy != "gradual")
+    assert (found.report["trained"]["trained_share"] < 1) == (strategy != "gradual")
+    assert {name for name in after if "lora" in name} == set()
+    assert pipeline("text-classification", model=str(found.model))("A text.")[0]["label"] in ("long", "short")
 
 
 def test_without_test_rows_there_are_no_predictions(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
