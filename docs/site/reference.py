@@ -15,7 +15,17 @@ from petkit.cli.app import app
 
 __all__ = ["MODULES", "command_page", "commands", "module_page"]
 
-MODULES = ("petkit", "petkit.data", "petkit.metrics", "petkit.objectives", "petkit.executors", "petkit.errors")
+MODULES = (
+    "petkit",
+    "petkit.data",
+    "petkit.metrics",
+    "petkit.objectives",
+    "petkit.pretraining",
+    "petkit.finetuning",
+    "petkit.representations",
+    "petkit.executors",
+    "petkit.errors",
+)
 """The modules that users call. Their `__all__` says which names."""
 
 
