@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -123,19 +123,10 @@ def test_the_run_has_write_points_of_every_sort(reference: Undisturbed) -> None:
 
 
 def stop_at_each_point_once(
-    folder: Path,
-    model: Path,
-    reference: Undisturbed,
-    stop: Callable[[], BaseException],
-    *,
-    spared: Iterable[Point] = (),
-    after: Callable[[Path], None] | None = None,
+    folder: Path, model: Path, reference: Undisturbed, stop: Callable[[], BaseException], *, after: Callable[[Path], None] | None = None
 ) -> list[Event]:
-    """One run, stopped at the first write point that it was not stopped at before, again and again until it ends.
-
-    spared: points of the undisturbed run at which it goes on.
-    """
-    stopped: set[Point] = set(spared)
+    """One run, stopped at the first write point that it was not stopped at before, again and again until it ends."""
+    stopped: set[Point] = set()
 
     def act(point: Point) -> None:
         if point not in stopped:
@@ -159,12 +150,8 @@ def stop_at_each_point_once(
     raise AssertionError("the run does not end")
 
 
-@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
-def test_stopped_at_write_points(every: int, tmp_path: Path, model: Path, reference: Undisturbed) -> None:
-    """At each ``every``-th of them, and around the checkpoints of a member."""
-    chosen = {point for point in reference.points if point[1:3] == ("g0-p0-s0", "renamed training.safetensors")}
-    spared = set(reference.points) - set(reference.points[::every]) - chosen
-    events = stop_at_each_point_once(tmp_path / "run", model, reference, Stop, spared=spared)
+def test_stopped_at_every_write_point(tmp_path: Path, model: Path, reference: Undisturbed) -> None:
+    events = stop_at_each_point_once(tmp_path / "run", model, reference, Stop)
     kinds = Counter((event.kind, event.unit) for event in events)
     assert not [unit for kind, unit in kinds if kind == "rerun"]
     assert all(kinds["finished", unit] <= 1 for unit in reference.units)
@@ -265,7 +252,7 @@ KILLS: list[tuple[str, int, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("point", "count", "states"), [KILLS[0], *(pytest.param(*place, marks=pytest.mark.slow) for place in KILLS[1:])])
+@pytest.mark.parametrize(("point", "count", "states"), KILLS)
 def test_a_real_kill_and_a_second_run(
     point: str, count: int, states: dict[str, str], tmp_path: Path, model: Path, two_patterns: Undisturbed
 ) -> None:
