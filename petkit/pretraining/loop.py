@@ -76,7 +76,7 @@ class Course:
         here = ranks()
         module: nn.Module = self.joint
         if here.size > 1:
-            module = DistributedDataParallel(self.joint, find_unused_parameters=True, broadcast_buffers=False)
+            module = DistributedDataParallel(self.joint, find_unused_parameters=len(self.joint.names) > 1)
 
         def losses(step: int, micro: int) -> dict[str, Tensor]:
             return self._losses(module, step, micro)
