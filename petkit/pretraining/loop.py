@@ -86,6 +86,7 @@ class Course:
                 context.progress(step, steps, **(means or {}))
                 self._report(step, means, curves, board)
 
+        options: dict[str, Any] = {} if here.first else {"checkpoint_seconds": math.inf}  # the others read, and never write
         return train(
             self.joint,
             losses,
@@ -96,7 +97,7 @@ class Course:
             before_step=self._before_step,
             on_step=on_step,
             log_every=max(1, min(50, self.settings.steps // 20)),
-            checkpoint_seconds=60.0 if here.first else math.inf,
+            **options,
         )
 
     def _losses(self, module: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
@@ -136,7 +137,7 @@ class Course:
     def _report(self, step: int, means: Mapping[str, float] | None, curves: Curves, board: TensorBoard | None) -> None:
         every, last = self.settings.interval, step == self.settings.steps
         due = every > 0 and step % every == 0 and not last  # at the end it is measured once, by the caller
-        if means is None and not due:
+        if (means is None and not due) or (every == 0 and not last):  # where only the end counts, there is no curve to write
             return
         point: dict[str, Any] = {"step": step, "rows": step * self.settings.rows}
         point |= {f"training/{name}": value for name, value in (means or {}).items()}
