@@ -21,7 +21,10 @@ __all__ = ["pretrain"]
 def pretrain(
     files: Annotated[
         list[str],
-        Argument(metavar="FILES...", help="Raw text: .txt, JSONL, CSV or parquet (one text per row), folders of them, or builtin:docs."),
+        Argument(
+            metavar="FILES...",
+            help="Raw text: .txt (paragraphs or lines), JSONL, CSV or parquet, folders of them, or builtin:docs.",
+        ),
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The run folder; the checkpoint ends in DIR/model.")],
     objective: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,7 +11,7 @@ import torch
 from petkit.errors import SettingsError
 from petkit.settings import Settings
 
-__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision"]
+__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision", "default_threads"]
 
 
 def choose_device(name: str = "auto") -> str:
@@ -27,6 +28,12 @@ def choose_device(name: str = "auto") -> str:
             f"--device {name!r} cannot be used here ({str(error).splitlines()[0]}); legal are auto, cpu, cuda, cuda:N, mps"
         ) from error
     return name
+
+
+def default_threads() -> int:
+    """As many as the machine has processors, 8 at most; ``OMP_NUM_THREADS`` instead, where it is set."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else min(8, os.cpu_count() or 1)
 
 
 def default_precision(device: str) -> str:

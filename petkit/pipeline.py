@@ -5,7 +5,6 @@ rows -> [adapt] -> untrained patterns -> members -> ensemble -> (iPET: sets -> m
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from petkit.backbones.modelfiles import resolve
-from petkit.compute import choose_device, default_precision
+from petkit.compute import choose_device, default_precision, default_threads
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
 from petkit.errors import DataError, RunError, UserError
@@ -150,7 +149,7 @@ def train_run(
 def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, Any], device: str) -> Settings:
     """The resolved settings. What depends on the machine (threads, precision) is taken from the run's folder if there is one."""
     base = preset(preset_for(parameters_of(model)) if preset_name == "auto" else preset_name)
-    machine: dict[str, Any] = {"threads": min(8, os.cpu_count() or 1), "precision": default_precision(device)}
+    machine: dict[str, Any] = {"threads": default_threads(), "precision": default_precision(device)}
     if device != "cpu":
         machine["token_budget"] = 65536
     if (root / MANIFEST).is_file():

@@ -195,12 +195,22 @@ def classifier_folder(root: Path) -> Path:
     raise _no_result(root, "classifier", "method tfidf makes none")
 
 
+_OTHER_KINDS: Final = {
+    "study": "a study (petkit evaluate), which keeps predictions and no models; petkit train makes a classifier",
+    "finetuning": "a fine-tuning run; its model, in the folder model, is for transformers' pipeline()",
+}
+"""What a folder with a report may be beside a run of petkit train."""
+
+
 def _no_result(root: Path, what: str, legal: str) -> RunError | ModelError:
     """Why there is no classifier or ensemble at a path."""
     if not root.is_dir():
         return RunError(f"{root}: no such folder; give the folder that petkit train wrote (--out)")
     if (root / "report.json").is_file():
-        method = read_json_checked(root / "report.json").get("settings", {}).get("method", "unknown")
+        report = read_json_checked(root / "report.json")
+        if (kind := report.get("kind", "run")) in _OTHER_KINDS:
+            return RunError(f"{root} is {_OTHER_KINDS[kind]}")
+        method = report.get("settings", {}).get("method", "unknown")
         return RunError(f"{root} is a finished run without {what} (method {method}); {legal}")
     if (root / "model").is_dir() and (root / "run.json").is_file():
         return RunError(f"{root} is a pretraining run; train a classifier from it with petkit train TASK --model {root / 'model'}")

@@ -34,10 +34,10 @@ def read_documents(source: str, *, column: str = "text", encoding: str = ENCODIN
     """The documents of a source, each a list of paragraphs, one after the other: no file is held in memory.
 
     ``builtin:docs`` is the documentation of installed packages (see ``petkit.builtin.docs``). A ``.txt`` file (also ``.gz``) is one
-    document, its paragraphs set apart by blank lines; a long one comes in parts of some 250,000 characters. Of any other format (JSONL,
-    CSV, parquet, ... see ``petkit.data.iter_records``) each row's ``column`` is a document. A folder stands for its files of these
-    formats, at any depth, sorted; hidden ones are left out. Paragraphs of more than ``LONGEST`` characters are cut behind a
-    sentence, a line or a word.
+    document, its paragraphs set apart by blank lines; a long one comes in parts of some 250,000 characters. Where its first block has
+    lines and no blank one, each line is a document. Of any other format (JSONL, CSV, parquet, ... see ``petkit.data.iter_records``)
+    each row's ``column`` is a document. A folder stands for its files of these formats, at any depth, sorted; hidden ones are left
+    out. Paragraphs of more than ``LONGEST`` characters are cut behind a sentence, a line or a word.
 
     Raises DataError, naming file and line or row, at what is missing or cannot be read.
     """
@@ -126,9 +126,16 @@ def _saved(path: Path) -> bool:
 
 
 def _texts(source: str, encoding: str) -> Iterator[list[str]]:
+    blocks = decoded_blocks(byte_blocks(source), source, encoding)
+    first = next(blocks, "")
+    blocks = chain([first], blocks)
+    lines = io.IncrementalNewlineDecoder(None, translate=True).decode(first, final=True)
+    if _BLANK_LINE.search(lines.strip()) is None and "\n" in lines.strip():
+        yield from ([piece] for line in _lines(blocks) for piece in map(_tidy, _cut(line)) if piece)
+        return
     part: list[str] = []
     size = 0
-    for paragraph in _paragraphs(decoded_blocks(byte_blocks(source), source, encoding)):
+    for paragraph in _paragraphs(blocks):
         part.append(paragraph)
         size += len(paragraph)
         if size >= _PART:
@@ -136,6 +143,17 @@ def _texts(source: str, encoding: str) -> Iterator[list[str]]:
             part, size = [], 0
     if part:
         yield part
+
+
+def _lines(blocks: Iterable[str]) -> Iterator[str]:
+    """The lines of a text that comes in blocks."""
+    ends = io.IncrementalNewlineDecoder(None, translate=True)
+    pending = ""
+    for block in chain(blocks, [None]):
+        text = pending + (ends.decode("", final=True) if block is None else ends.decode(block))
+        *done, pending = text.split("\n")
+        yield from done
+    yield pending
 
 
 def _paragraphs(blocks: Iterable[str]) -> Iterator[str]:

@@ -119,6 +119,7 @@ def test_the_number_of_threads_comes_from_the_folder(done: RunResult, model: Pat
     """A machine with more processors goes on with the number of threads that the run began with."""
     settings = {**{name: value for name, value in SETTINGS.items() if name != "threads"}, **SMALL, "method": "pet"}
     monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     events: list[Event] = []
     data: dict[str, Any] = tiny_data()
     train_run(TASK, **data, out=done.path, model=str(model), device="cpu", changes=settings, on_event=events.append)

@@ -201,3 +201,10 @@ def test_a_task_of_three_fields_is_joined_for_the_classifier(tmp_path: Path) -> 
     task = Task(name="three", fields=("a", "b", "c"), patterns="{mask} {a} {b} {c}", verbalizer={"n": "bad", "p": "good"})
     classifier = Classifier.load(tiny_classifier(tmp_path, task), device="cpu")
     np.testing.assert_allclose(classifier.predict_proba([("x y", "z", "w")]), by_pipeline(tmp_path, ["x y z w"]), atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "message"), [("study", "is a study"), ("finetuning", "is a fine-tuning run; its model")])
+def test_folders_of_other_commands_are_told_by_what_they_are(tmp_path: Path, kind: str, message: str) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"kind": kind}))
+    with pytest.raises(RunError, match=message):
+        Classifier.load(tmp_path)

@@ -47,10 +47,20 @@ def test_a_long_text_comes_in_parts_and_nothing_is_lost(tmp_path: Path) -> None:
     assert [paragraph for part in parts for paragraph in part] == paragraphs
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_without_a_blank_line_is_a_text_per_line(tmp_path: Path, end: str) -> None:
+    """As petkit train and petkit predict read it."""
+    texts = [f"Review number {number}, which is short." for number in range(5000)]
+    (tmp_path / "raw.txt").write_bytes((end.join(texts) + end).encode())
+    assert [document for document in read_documents(str(tmp_path / "raw.txt"))] == [[text] for text in texts]
+    (tmp_path / "one.txt").write_text("A single line.\n")
+    assert list(read_documents(str(tmp_path / "one.txt"))) == [["A single line."]]
+
+
 def test_a_text_without_blank_lines_is_cut_behind_sentences_lines_or_words(tmp_path: Path) -> None:
     texts = {
         "sentences": "".join(f"This is sentence number {number}. " for number in range(20_000)),
-        "lines": "".join(f"a line without a stop {number}\n" for number in range(20_000)),
+        "lines": "A title.\n\n" + "".join(f"a line without a stop {number}\n" for number in range(20_000)),
         "words": "".join(f"word{number} " for number in range(60_000)),
         "chinese": "\u8fd9\u662f\u4e00\u4e2a\u53e5\u5b50\u3002" * 20_000,
         "nothing": "x" * 100_000,
@@ -63,7 +73,7 @@ def test_a_text_without_blank_lines_is_cut_behind_sentences_lines_or_words(tmp_p
         assert ("" if name in ("chinese", "nothing") else " ").join(found).split() == text.split()
         ends = {"sentences": ".", "chinese": "\u3002"}.get(name)
         assert ends is None or all(paragraph.endswith(ends) for paragraph in found)
-        assert name != "lines" or all(paragraph.startswith("a line") for paragraph in found)
+        assert name != "lines" or all(paragraph.startswith("a line") for paragraph in found[1:])
 
 
 def test_blocks_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
