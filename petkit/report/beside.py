@@ -28,6 +28,8 @@ def read_report(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunError(f"{folder}: no report.json there; give the folder of a finished run or study")
     report = read_json_checked(path)
+    if report.get("kind") == "finetuning":
+        raise RunError(f"{folder} is a fine-tuning run, which has no page; its scores are in {path} and were shown by petkit finetune")
     if report.get("schema") != SCHEMA or report.get("kind", "run") not in ("run", "study"):
         what = f"schema {report.get('schema')!r} and kind {report.get('kind', 'run')!r}"
         raise RunError(f"{path} has {what}; this petkit reads schema {SCHEMA} of runs and studies")

@@ -135,3 +135,9 @@ def test_studies_are_merged_into_a_new_folder(tmp_path: Path, monkeypatch: pytes
     assert calls == [([Path("a"), Path("b")], tmp_path / "both")]
     assert str(tmp_path / "both" / "report.html") in found.stdout
     assert "--merge needs --out" in petkit("a", "b", "--merge", code=2).stderr
+
+
+def test_a_fine_tuning_run_is_told_to_have_no_page(tmp_path: Path) -> None:
+    assert (
+        "is a fine-tuning run, which has no page" in petkit(deposit(tmp_path / "plain", {"schema": 1, "kind": "finetuning"}), code=2).stderr
+    )
