@@ -182,7 +182,8 @@ def _keep(values: list[str] | None) -> tuple[str, ...]:
 
 def _show(figures: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    console.print(Text(f"Held-out text: {spelled(figures['held_out'])}"))
+    share = f"{figures['held_out_tokens']:,} of {figures['text_tokens']:,} tokens"
+    console.print(Text(f"Held-out text ({share}): {spelled(figures['held_out'])}"))
     if "held_out_before" in figures:
         console.print(Text(f"Before: {spelled(figures['held_out_before'])}"))
     if "rates" in figures:

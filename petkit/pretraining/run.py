@@ -77,9 +77,10 @@ def pretrain(
         texts: data sets by name, or the documents of a single one, each a list of paragraphs.
         folder: for the checkpoint; default ``context.out``, where the curves go anyway. cache: for the tokens; default ``context.work``.
 
-    Returns ``steps``, ``tokens`` seen, ``text_tokens`` there are, ``parameters``, ``vocabulary``, ``held_out`` (by part: loss in nats,
-    accuracy) and ``loss`` and ``accuracy`` of the first part of it; ``rates`` of the tasks where there are several;
-    ``held_out_before``, ``loss_before`` and ``accuracy_before`` where a checkpoint is adapted. On other ranks than 0 nothing.
+    Returns ``steps``, ``tokens`` seen, ``text_tokens`` there are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``,
+    ``held_out`` (by part: loss in nats, accuracy), ``loss`` and ``accuracy`` of the first part of it; ``rates`` of the tasks where
+    there are several; ``held_out_before``, ``loss_before`` and ``accuracy_before`` where a checkpoint is adapted. On other ranks than
+    0 nothing.
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
     tokenizer, tokens = _in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / "tokens"))
@@ -130,6 +131,7 @@ def _figures(course: Course, tokens: Mapping[str, SplitTokens], before: Mapping[
         "steps": settings.steps,
         "tokens": settings.steps * settings.rows * settings.length,
         "text_tokens": sum(len(part.ids) for split in tokens.values() for part in (split.train, split.held)),
+        "held_out_tokens": sum(len(split.held.ids) for split in tokens.values()),
         "parameters": sum(p.numel() for p in course.joint.parameters()),
         "vocabulary": len(course.vocabulary.special),
         "held_out": _parts(after),

@@ -16,7 +16,14 @@ from petkit.pretraining import PretrainSettings
 from tests.builders import docstrings, tiny_masked_lm
 
 runner = CliRunner()
-FIGURES = {"steps": 3, "loss": 6.54321, "held_out": {"mlm": 6.54321, "mlm_accuracy": 0.125}, "model": "run/model"}
+FIGURES = {
+    "steps": 3,
+    "loss": 6.54321,
+    "held_out": {"mlm": 6.54321, "mlm_accuracy": 0.125},
+    "model": "run/model",
+    "text_tokens": 4000,
+    "held_out_tokens": 41,
+}
 
 
 @pytest.fixture
@@ -113,7 +120,7 @@ def test_the_whole_shape_can_be_said(calls: list[Any]) -> None:
 def test_the_end_names_the_model_and_the_next_command(calls: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     order = ("pretrain", "a.txt", "--out", "run", "--device", "cpu")
-    assert petkit(*order).stdout == "Held-out text: mlm 6.54, mlm_accuracy 0.125\nModel: run/model\n"
+    assert petkit(*order).stdout == "Held-out text (41 of 4,000 tokens): mlm 6.54, mlm_accuracy 0.125\nModel: run/model\n"
     (tmp_path / "run" / "model").mkdir(parents=True)
     (tmp_path / "run" / "model" / "config.json").write_text('{"model_type": "bert"}')
     assert petkit(*order).stdout.endswith("Next: petkit train TASK --model run/model ...\n")  # it is one that fills gaps
