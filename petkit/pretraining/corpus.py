@@ -129,8 +129,8 @@ def _texts(source: str, encoding: str) -> Iterator[list[str]]:
     blocks = decoded_blocks(byte_blocks(source), source, encoding)
     first = next(blocks, "")
     blocks = chain([first], blocks)
-    lines = io.IncrementalNewlineDecoder(None, translate=True).decode(first, final=True)
-    if _BLANK_LINE.search(lines.strip()) is None and "\n" in lines.strip():
+    beginning = "".join(_unix([first])).strip()
+    if _BLANK_LINE.search(beginning) is None and "\n" in beginning:
         yield from ([piece] for line in _lines(blocks) for piece in map(_tidy, _cut(line)) if piece)
         return
     part: list[str] = []
@@ -145,24 +145,27 @@ def _texts(source: str, encoding: str) -> Iterator[list[str]]:
         yield part
 
 
+def _unix(blocks: Iterable[str]) -> Iterator[str]:
+    """The same text with ``\\n`` as the only line end."""
+    ends = io.IncrementalNewlineDecoder(None, translate=True)
+    yield from map(ends.decode, blocks)
+    yield ends.decode("", final=True)
+
+
 def _lines(blocks: Iterable[str]) -> Iterator[str]:
     """The lines of a text that comes in blocks."""
-    ends = io.IncrementalNewlineDecoder(None, translate=True)
     pending = ""
-    for block in chain(blocks, [None]):
-        text = pending + (ends.decode("", final=True) if block is None else ends.decode(block))
-        *done, pending = text.split("\n")
+    for block in _unix(blocks):
+        *done, pending = (pending + block).split("\n")
         yield from done
     yield pending
 
 
 def _paragraphs(blocks: Iterable[str]) -> Iterator[str]:
     """The paragraphs of a text that comes in blocks, all blanks and line ends in them single blanks."""
-    ends = io.IncrementalNewlineDecoder(None, translate=True)
     pending = ""
-    for block in chain(blocks, [None]):
-        text = pending + (ends.decode("", final=True) if block is None else ends.decode(block))
-        *whole, last = _BLANK_LINE.split(text)
+    for block in _unix(blocks):
+        *whole, last = _BLANK_LINE.split(pending + block)
         *done, pending = chain.from_iterable(map(_cut, [*whole, last]))
         yield from filter(None, map(_tidy, done))
     if paragraph := _tidy(pending):
