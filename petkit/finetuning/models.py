@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
-from petkit.backbones import FAMILIES
+from petkit.backbones import FAMILIES, load_tokenizer
 from petkit.backbones import longest_input as longest_of_family
 from petkit.backbones.modelfiles import (
     check_folder,
     check_model_type,
-    check_tokenizer_folder,
     open_pretrained,
     quiet,
     refuse_model_type,
@@ -56,19 +55,8 @@ def open_config(path: str, legal: Sequence[str]) -> Any:
 
 
 def open_tokenizer(path: str) -> Any:
-    """A checkpoint's tokenizer. Where it knows no padding (GPT-2), the end of a text serves, as in the published fine-tuning code.
-
-    Raises ModelError: no tokenizer there, none that tracks characters ("fast"), or none with a padding or an end token.
-    """
-    path = resolve(path)
-    check_tokenizer_folder(path)
-    tokenizer = open_pretrained(AutoTokenizer, path)
-    if not tokenizer.is_fast:
-        raise ModelError(f"tokenizer {path!r} is a slow one; a tokenizer.json is needed")
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise ModelError(f"tokenizer {path!r} has neither a pad_token nor an eos_token, and rows of a batch need one")
-        tokenizer.pad_token = tokenizer.eos_token
+    """A checkpoint's tokenizer, which pads on the right; see ``petkit.backbones.load_tokenizer`` for its errors."""
+    tokenizer = load_tokenizer(path, masked=False)
     tokenizer.padding_side = "right"
     return tokenizer
 

@@ -8,8 +8,7 @@ few steps.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from petkit.errors import SettingsError
+from petkit.strategies.preparing import restoring, train_only
 from petkit.training import Trained, TrainSettings, seeded, train
 
 __all__ = ["STAGES", "Translator", "new_translator", "train_stage"]
@@ -101,19 +101,6 @@ def train_stage(
     def losses(step: int, _micro: int) -> dict[str, Tensor]:
         return {"loss": translator(*batch(step))}
 
-    with _only(translator, translator.stage_parameters(stage)):
+    with restoring(translator):
+        train_only(translator, translator.stage_parameters(stage))
         return train(translator, losses, settings, seed=seed, stage=f"translation, {stage}", checkpoint=checkpoint)
-
-
-@contextmanager
-def _only(model: nn.Module, chosen: list[nn.Parameter]) -> Iterator[None]:
-    """Nothing but these weights wants gradients inside the block."""
-    was = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    wanted = {id(parameter) for parameter in chosen}
-    for parameter, _ in was:
-        parameter.requires_grad_(id(parameter) in wanted)
-    try:
-        yield
-    finally:
-        for parameter, wants in was:
-            parameter.requires_grad_(wants)

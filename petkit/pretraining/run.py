@@ -12,9 +12,10 @@ from typing import Any
 from petkit.data.text import ENCODING
 from petkit.errors import DataError
 from petkit.executors import OnEvent, run_all, silent
-from petkit.files import digest, write_bytes
+from petkit.files import write_bytes
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import check_learnable
+from petkit.pretraining.corpus import source_digest
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.ranks import barrier, joined, ranks, tell
@@ -184,7 +185,7 @@ def run_pretraining(
     with joined(settings.device) as here:
         if not here.first:
             return _follow(spec)
-        inputs = {source: _source_digest(source) for source in sources} | _checkpoint_digests(settings)
+        inputs = {source: source_digest(source) for source in sources} | _checkpoint_digests(settings)
         unit = Unit("model", "petkit.pretraining.run:pretrain_unit", spec, files=inputs)
         with RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions()) as run:
             result = run_all([unit], run, on_event=on_event)["model"]
@@ -200,11 +201,3 @@ def _checkpoint_digests(settings: PretrainSettings) -> dict[str, str]:
     """By role: what the run starts from and reads beside the text."""
     roles = {"init": settings.init, "tokenizer": settings.tokenizer, "teacher": settings.teacher}
     return {role: checkpoint_digest(path) for role, path in roles.items() if path}
-
-
-def _source_digest(source: str) -> str:
-    if source == "builtin:docs":
-        return "builtin:docs"
-    if not Path(source).exists():
-        raise DataError(f"{source}: no such file or folder")
-    return digest(Path(source))

@@ -16,7 +16,7 @@ from petkit.strategies.lora import inject_lora, merge_lora
 from petkit.strategies.names import Strategy
 from petkit.training import seeded
 
-__all__ = ["BeforeStep", "prepared", "thawed"]
+__all__ = ["BeforeStep", "prepared", "restoring", "thawed", "train_only"]
 
 BeforeStep = Callable[[int, int], None]
 """Called by the training loop before every update with (step, steps), steps from 0."""
@@ -35,13 +35,20 @@ def prepared(model: nn.Module, how: Strategy, *, seed: int) -> Iterator[BeforeSt
         yield None
         return
     inner = model.model if isinstance(model, MaskedLM) else model
-    before = [(p, p.requires_grad) for p in inner.parameters()]
-    try:
+    with restoring(inner):
         with seeded(seed, "strategy"):
             before_step = _PREPARE[how.kind](inner, how.number)
         yield before_step
         if how.kind == "lora":
             merge_lora(inner)
+
+
+@contextmanager
+def restoring(model: nn.Module) -> Iterator[None]:
+    """After the block the weights that there were before it want gradients as they did then."""
+    before = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
     finally:
         for parameter, wanted in before:
             parameter.requires_grad_(wanted)
@@ -58,7 +65,8 @@ def thawed(step: int, steps: int, layers: int) -> int:
     return min(layers, step * (layers + 1) // steps)
 
 
-def _train_only(model: Any, chosen: Iterable[nn.Parameter]) -> None:
+def train_only(model: Any, chosen: Iterable[nn.Parameter]) -> None:
+    """Freeze all weights but these."""
     kept = {id(p) for p in chosen}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in kept)
@@ -71,7 +79,7 @@ def _last(model: Any, number: int | None) -> None:
         raise SettingsError("strategy last:0 trains the head alone, and this model has none of its own; last:1 is the least")
     if wanted > len(found):
         raise SettingsError(f"strategy last:{wanted} names more layers than the {len(found)} that the model has")
-    _train_only(model, [*head, *(p for part in found[:wanted] for p in part)])
+    train_only(model, [*head, *(p for part in found[:wanted] for p in part)])
 
 
 def _gradual(model: Any, _: int | None) -> BeforeStep:
@@ -90,12 +98,12 @@ def _gradual(model: Any, _: int | None) -> BeforeStep:
 
 def _adapters(model: Any, number: int | None) -> None:
     insert_adapters(model, int(number or 0))
-    _train_only(model, [*head_parameters(model), *encoder_norms(model), *adapter_parameters(model)])
+    train_only(model, [*head_parameters(model), *encoder_norms(model), *adapter_parameters(model)])
 
 
 def _lora(model: Any, number: int | None) -> None:
     head = head_parameters(model)
-    _train_only(model, [*head, *inject_lora(model, int(number or 0))])
+    train_only(model, [*head, *inject_lora(model, int(number or 0))])
 
 
 _PREPARE: dict[str, Callable[[Any, int | None], BeforeStep | None]] = {
