@@ -13,10 +13,11 @@ import pyarrow.parquet
 
 from petkit.canonical import plain
 from petkit.errors import RunError, raise_problems
-from petkit.evaluation.cells import flat
+from petkit.evaluation.cells import flat as flat_cell
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.report.beside import read_report
+from petkit.report.page import flat
 from petkit.report.study import write_study_report
 
 __all__ = ["merge_studies", "merged"]
@@ -43,7 +44,7 @@ def merge_studies(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     make_directory(out / "predictions")
     for name, cell in _sources(reports):
         shutil.copyfile(Path(name) / cell["predictions"], out / cell["predictions"])
-    rows = [flat(cell) for cell in report["cells"]]
+    rows = [flat_cell(cell) for cell in report["cells"]]
     write_parquet(out / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
     write_json(out / "report.json", report)
     write_study_report(report, out)
@@ -162,6 +163,9 @@ def _remarks(reports: Mapping[str, Report]) -> Iterator[str]:
         if any(value != values[0] for value in values):
             listed = ", ".join(f"{Path(name).name}: {value}" for name, value in zip(names, values, strict=True))
             yield f"The studies differ in {what}: {listed}."
+    made = [_made(report) for report in parts]
+    if odd := sorted(set().union(*made) - set(made[0]).intersection(*made)):
+        yield f"Some of the studies, of another version, do not know {', '.join(odd)}."
     if any(report["gain_from_development"] for report in parts):
         yield "What a development set would have gained stands in the single studies' reports."
 
@@ -176,22 +180,17 @@ def _problems(reports: Mapping[str, Report]) -> Iterator[str]:
         return
     (first, one), *rest = reports.items()
     for name, other in rest:
-        mine, theirs = _flat(one["study"]), _flat(other["study"])
-        for what in sorted(mine.keys() | theirs.keys()):
-            if mine.get(what) != theirs.get(what):
-                yield f"{what} is {mine.get(what)!r} in {first} and {theirs.get(what)!r} in {name}"
+        mine, theirs = _made(one), _made(other)
+        for what in sorted(mine.keys() & theirs.keys()):
+            if mine[what] != theirs[what]:
+                yield f"{what} is {mine[what]} in {first} and {theirs[what]} in {name}"
     yield from _clashes(reports)
     yield from _gaps(reports)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _made(report: Report) -> dict[str, str]:
     """What has to be the same, by dotted name."""
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        if not prefix and key in _FREE:
-            continue
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return found
+    return flat({name: value for name, value in report["study"].items() if name not in _FREE})
 
 
 def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:

@@ -106,9 +106,9 @@ def change(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("study/model", "other", "model is 'builtin' in a and 'other' in b"),
+        ("study/model", "other", "model is builtin in a and other in b"),
         ("study/settings/member/steps", 9, "settings.member.steps is 250 in a and 9 in b"),
-        ("study/primary/metric", "mcc", "primary.metric is 'accuracy' in a and 'mcc' in b"),
+        ("study/primary/metric", "mcc", "primary.metric is accuracy in a and mcc in b"),
         ("tasks/0/splits/0/hash", "0", "split 'draw 0' has other rows in a than in b"),
         ("tasks/0/data/test/fingerprint", "0", "mood: test differ between a and b"),
         ("tasks/0/labels", ["yes", "no"], "mood: labels differ between a and b"),
@@ -136,6 +136,15 @@ def test_other_numbers_of_test_rows_and_versions_are_remarked() -> None:
     assert "The studies differ in test_limit: one: 500, other: None." in found["warnings"]
     assert "The studies were made with different versions (versions); those shown are of one." in found["warnings"]
     assert found["study"]["test_limit"] is None
+
+
+def test_a_setting_that_came_with_a_later_version_is_remarked() -> None:
+    one, other = part(whole(), PARTS["tasks"][0]), part(whole(), PARTS["tasks"][1])
+    other["study"]["settings"]["member"]["strategy"] = "full"
+    assert (
+        "Some of the studies, of another version, do not know settings.member.strategy."
+        in merged({"a": one, "b": other}, right)["warnings"]
+    )
 
 
 def deposit(folder: Path, report: dict[str, Any]) -> Path:
