@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -269,9 +270,13 @@ INCOMING = "incoming"
 """Where the rows lie until the unit ``rows`` has taken them."""
 
 
-def _take_rows(run: RunFolder, data: Data, carry_out: Callable[[list[Unit]], None]) -> None:
-    """Carry out the unit ``rows``."""
-    unit = Unit(ROWS, "petkit.pipeline:rows_unit", {"fingerprints": {name: rows.fingerprint() for name, rows in data.parts().items()}})
+def _taking(data: Data) -> Unit:
+    """The unit ``rows``."""
+    return Unit(ROWS, "petkit.pipeline:rows_unit", {"fingerprints": {name: rows.fingerprint() for name, rows in data.parts().items()}})
+
+
+def _take_rows(run: RunFolder, unit: Unit, data: Data, carry_out: Callable[[list[Unit]], None]) -> None:
+    """Lay the rows ready, and carry out the unit that takes them in."""
     folder = run.root / INCOMING
     if run.check(unit, run.key(unit))[0] != "done":
         make_directory(folder)
@@ -309,27 +314,35 @@ def _execute(
 ) -> list[list[float]]:
     """Run all units; return the members' weights per generation."""
 
+    weights: list[list[float]] = []
+
     def carry_out(units: list[Unit]) -> None:
         run_all(units, run, executor=executor, on_event=on_event)
 
-    _take_rows(run, data, carry_out)
-    carry_out(planner.prepare())
-    weights: list[list[float]] = []
-    if planner.settings.method not in ("supervised", "tfidf"):
-        head = run.record(CHECKPOINT)["head"]
-        if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= ENOUGH_TEXTS):
-            on_notice(f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows")
-        accuracies = {p: run.record(untrained(p))["weight"] for p in planner.patterns}
-        for generation in range(planner.last + 1):
-            of_members = member_weights([accuracies[p] for p in planner.pattern_of(generation)], planner.settings.weighting)
-            carry_out(planner.members(generation, weights[-1] if weights else of_members))
-            weights.append(of_members)
-            carry_out([planner.ensemble(generation, of_members)])
-            if generation:
-                for line in shortfalls(run.record(sets_name(generation))):
-                    on_notice(f"generation {generation}: {line}")
-    carry_out(planner.finish())
+    def of_members(generation: int) -> list[float]:
+        accuracies = [run.record(untrained(pattern))["weight"] for pattern in planner.pattern_of(generation)]
+        weights.append(member_weights(accuracies, planner.settings.weighting))
+        return weights[-1]
+
+    taking = _taking(data)
+    run.plan([taking, *chain.from_iterable(planner.phases(lambda _: ()))])  # the whole of it, for `petkit status`
+    _take_rows(run, taking, data, carry_out)
+    for units in planner.phases(of_members):
+        carry_out(units)
+        for notice in _shown_by(run, units):
+            on_notice(notice)
     return weights
+
+
+def _shown_by(run: RunFolder, units: Sequence[Unit]) -> Iterator[str]:
+    """What a phase has shown that the user should know: a head that is not trained, sets that are short."""
+    for unit in units:
+        if unit.name == CHECKPOINT:
+            head = run.record(CHECKPOINT)["head"]
+            if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= ENOUGH_TEXTS):
+                yield f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows"
+        elif unit.name == sets_name(generation := unit.spec.get("generation", 0)):
+            yield from (f"generation {generation}: {line}" for line in shortfalls(run.record(unit.name)))
 
 
 def _publish(run: RunFolder, planner: Planner, weights: list[list[float]], common: Mapping[str, Any]) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,7 @@ _SETS = "petkit.ipet:sets_unit"
 class Planner:
     """Makes the units of a run. ``common`` is what every unit's specification holds (see ``Stage.of``).
 
-    The run goes in phases, since weights are known only once the untrained patterns have been scored: ``prepare``, then for each
-    generation ``members`` and ``ensemble``, then ``finish``.
+    The run goes in ``phases``, since weights are known only once the untrained patterns have been scored.
     """
 
     task: Task
@@ -50,6 +49,11 @@ class Planner:
         return ipet.generations or generations(self.labeled, scale=ipet.scale)
 
     @property
+    def asks(self) -> bool:
+        """Whether patterns are asked; the baselines as methods ask none."""
+        return self.settings.method not in ("supervised", "tfidf")
+
+    @property
     def zero_shot(self) -> bool:
         """Whether generation 0 is the untrained model."""
         return self.settings.method == "zero-shot" or not self.labeled
@@ -65,12 +69,31 @@ class Planner:
     def _unit(self, name: str, function: str, needs: Sequence[str] = (), **spec: Any) -> Unit:
         return Unit(name, function, {**self.common, **spec}, needs=(*self._base(), *needs))
 
+    def phases(self, weights: Callable[[int], Sequence[float]]) -> Iterator[list[Unit]]:
+        """All units of the run but its rows, in order, phase by phase: ``prepare``, ``generations``, ``finish``.
+
+        Args:
+            weights: generation -> weights of its members, asked for when its phase comes. No name depends on them.
+        """
+        yield self.prepare()
+        if self.asks:
+            yield from self.generations(weights)
+        yield self.finish()
+
+    def generations(self, weights: Callable[[int], Sequence[float]]) -> Iterator[list[Unit]]:
+        """The units of each generation: its sets (from 1 on), its members, and these mixed."""
+        before: Sequence[float] = ()
+        for generation in range(self.last + 1):
+            now = weights(generation)
+            yield [*self.members(generation, before), self.ensemble(generation, now)]
+            before = now
+
     def prepare(self) -> list[Unit]:
         """Adapting the checkpoint, a look at its head, and every pattern before training."""
         units = []
         if self.adapts:
             units.append(Unit(ADAPT, "petkit.adapting:adapt_unit", self.common, needs=(ROWS,)))
-        if self.settings.method in ("supervised", "tfidf"):
+        if not self.asks:
             return units
         units.append(self._unit(CHECKPOINT, "petkit.members:checkpoint_unit", texts=200))
         return [*units, *(self._unit(untrained(p), _UNTRAINED, pattern=p, pool=self.zero_shot) for p in self.patterns)]
@@ -116,7 +139,7 @@ class Planner:
     def finish(self) -> list[Unit]:
         """The final classifier and the baselines."""
         method, units = self.settings.method, []
-        if method not in ("supervised", "tfidf"):
+        if self.asks:
             teacher = ensemble_name(self.last)
             units.append(self._unit(CLASSIFIER, "petkit.distillation:distill_unit", [teacher], teacher=teacher))
         if method == "supervised" or (self.settings.baselines and self.labeled and method != "tfidf"):

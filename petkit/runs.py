@@ -1,7 +1,7 @@
 """The run folder: settings and data it was made with, finished units, and what is left.
 
     run.json            settings, data fingerprints, versions, hardware
-    plan.json           the names of the units, in order
+    plan.json           the names of the units, in order; a run that knows what comes later notes it at once
     stages/<name>/      outputs of a finished unit, and its record.json
     work/<name>/        checkpoints of an unfinished unit
     .lock               held while a process works on the folder

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from petkit.ensemble import member_weights
@@ -128,11 +129,7 @@ class Plan:
 
     def _prompted(self, group: Group, method: str, weights: Mapping[str, float | None]) -> Iterator[Unit]:
         planner, of_members = self.planner(group, method), self.member_weights(group, method, weights)
-        units = []
-        for generation, now in enumerate(of_members):
-            units += planner.members(generation, of_members[generation - 1] if generation else now)
-            units.append(planner.ensemble(generation, now))
-        for unit in [*units, *planner.finish()]:
+        for unit in chain(*planner.generations(of_members.__getitem__), planner.finish()):
             yield self._placed(group, method, unit)
 
     def _placed(self, group: Group, method: str, unit: Unit) -> Unit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from petkit.executors import Event
 from petkit.losses import soft_labels
 from petkit.pipeline import RunResult
 from petkit.rowfiles import load_rows, load_scores
+from petkit.runs import read_status
 from petkit.settings import METHODS
 from tests.tiny_train import TASK, snapshot, tiny_data, tiny_model, tiny_run
 
@@ -28,6 +30,9 @@ UNITS = {
     "supervised": ["baseline-supervised", "baseline-tfidf"],
     "tfidf": ["baseline-tfidf"],
 }
+
+BASELINES = "classifier baseline-supervised baseline-tfidf"
+IPET = f"rows checkpoint untrained-p0 untrained-p1 g0-p0-s0 g0-p1-s0 g0-ensemble g1-sets g1-p0-s0 g1-p1-s0 g1-ensemble {BASELINES}".split()
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +137,25 @@ def test_a_finished_run_does_nothing_again(done: RunResult, model: Path) -> None
     assert again == done
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (done.path / "stages").rglob("*")} == before
     assert not (done.path / "incoming").exists()
+
+
+@pytest.mark.parametrize("method", ["ipet", "tfidf"])
+def test_the_whole_run_is_told_from_its_first_unit_on(method: str, model: Path, tmp_path: Path) -> None:
+    """`petkit status` beside a run shows what it comes to, generations and baselines included, each unit in its place."""
+    beside: list[list[tuple[str, str]]] = []
+
+    def look(event: Event) -> None:
+        beside.append([(unit.name, unit.state) for unit in read_status(tmp_path / "run").units])
+        if event.unit == "g0-p0-s0":
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        tiny_run(tmp_path / "run", model, method, on_event=look, settings={"adapt_steps": 0})
+    names = [name for name, _ in beside[0]]
+    assert all([name for name, _ in units] == names for units in beside)
+    assert names == (["rows", "baseline-tfidf"] if method == "tfidf" else IPET)
+    assert dict(beside[-1])[names[0]] == "done"
+    assert beside[0][1:] == [(name, "todo") for name in names[1:]]
 
 
 def test_same_seed_same_bytes(done: RunResult, model: Path, tmp_path: Path) -> None:

@@ -27,14 +27,8 @@ def planner_of(method: str, *, labeled: int = 10, **changes: Any) -> Planner:
 
 def units_of(planner: Planner) -> list[Unit]:
     """All units in the order of a run, weights made up."""
-    units = [ROWS, *planner.prepare()]
-    if planner.settings.method not in ("supervised", "tfidf"):
-        before: list[float] = []
-        for generation in range(planner.last + 1):
-            weights = [0.5] * len(planner.names(generation))
-            units += [*planner.members(generation, before or weights), planner.ensemble(generation, weights)]
-            before = weights
-    return [*units, *planner.finish()]
+    phases = planner.phases(lambda generation: [0.5] * len(planner.names(generation)))
+    return [ROWS, *(unit for units in phases for unit in units)]
 
 
 def names_of(method: str, **options: Any) -> str:
@@ -83,6 +77,23 @@ def generation(g: int) -> str:
 )
 def test_units_by_hand(method: str, options: dict[str, Any], wanted: str) -> None:
     assert names_of(method, **options) == wanted
+
+
+def test_weights_are_asked_for_when_their_generation_comes_and_no_name_depends_on_them() -> None:
+    planner = planner_of("ipet", ipet__generations=2)
+    asked: list[int] = []
+
+    def weights(generation: int) -> list[float]:
+        asked.append(generation)
+        return [0.25 * (generation + 1)] * 6
+
+    phases = planner.phases(weights)
+    found = [(len(asked), next(phases)) for _ in range(5)]
+    assert [count for count, _ in found] == [0, 0, 1, 2, 3], "one phase at a time"
+    units = {unit.name: unit for _, phase in found for unit in phase}
+    assert [*units] == [unit.name for phase in planner.phases(lambda _: ()) for unit in phase]
+    assert [units[f"g{g}-ensemble"].spec["weights"] for g in range(3)] == [[0.25] * 6, [0.5] * 6, [0.75] * 6]
+    assert [units[f"g{g}-sets"].spec["weights"] for g in (1, 2)] == [[0.25] * 6, [0.5] * 6], "those of the generation that teaches"
 
 
 @pytest.mark.parametrize(("labeled", "last"), [(10, 3), (50, 2), (100, 2), (0, 4)])
