@@ -108,7 +108,8 @@ def pretrain(
 def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
     for learner in joint.learners:
         learner.save(folder, half=half)  # type: ignore[operator]
-    tokenizer.save_pretrained(str(folder))
+    for config in sorted(folder.rglob("config.json")):  # of ELECTRA two
+        tokenizer.save_pretrained(str(config.parent))
 
 
 def _in_turn(work: Callable[[], Any]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForMaskedLM, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
 
 from petkit import files
 from petkit.errors import DataError, RunError, SettingsError
@@ -293,3 +293,14 @@ def test_longer_rows_start_from_the_positions_that_are_trained() -> None:
     assert torch.equal(weight[:16], before[:16])
     assert torch.equal(weight[16:32], before[:16])
     assert torch.equal(weight[32:], before[:8])
+
+
+def test_both_of_electras_models_have_their_tokenizer(tmp_path: Path) -> None:
+    settings = PretrainSettings(**{**SMALL, "hidden": 64, "steps": 2, "objectives": ("electra",), "arch": "electra"})  # type: ignore[arg-type]
+    folder = Path(run_pretraining([text_file(tmp_path)], settings, str(tmp_path / "run"))["model"])
+    text = documents(count=1)[0][0]
+    ids = [AutoTokenizer.from_pretrained(path)(text)["input_ids"] for path in (folder, folder / "discriminator")]
+    assert ids[0] == ids[1]
+    model, found = AutoModelForSequenceClassification.from_pretrained(folder / "discriminator", output_loading_info=True)
+    assert all(name.startswith("classifier.") for name in found["missing_keys"])
+    assert model(torch.tensor(ids[:1])).logits.isfinite().all()
