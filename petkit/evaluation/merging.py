@@ -27,8 +27,8 @@ Correct = dict[tuple[Any, ...], npt.NDArray[np.bool_]]
 
 _KEY: Final = ("task", "shots", "split", "seed", "method")
 _UNION: Final = ("tasks", "shots", "seeds", "methods")
-_FREE: Final = (*_UNION, "splits", "pool_from_test", "test_limit", "adaptation", "merged_from")
-"""Parts of ``study`` in which studies to be merged may differ."""
+_FREE: Final = (*_UNION, "splits", "pool_from_test", "test_limit", "allow_overlap", "adaptation", "merged_from")
+"""Parts of ``study`` in which studies to be merged may differ. How many rows ``allow_overlap`` let through, each task's warning says."""
 
 
 def merge_studies(folders: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -133,6 +133,7 @@ def _study(reports: Mapping[str, Report], cells: Sequence[Mapping[str, Any]]) ->
             name: studies[0].get(name) if len({study.get(name) for study in studies}) == 1 else None
             for name in ("pool_from_test", "test_limit")
         },
+        "allow_overlap": any(study.get("allow_overlap") for study in studies),
         "splits": len({cell["split"] for cell in cells}),
         "adaptation": {task: figures for each in adapted for task, figures in each.items()} or None,
         "merged_from": [Path(name).name for name in reports],

@@ -132,10 +132,12 @@ def test_a_method_with_fewer_splits_than_others_is_refused() -> None:
 def test_other_numbers_of_test_rows_and_versions_are_remarked() -> None:
     one, other = part(whole(), PARTS["tasks"][0]), part(whole(), PARTS["tasks"][1])
     one["study"]["test_limit"], other["versions"]["torch"] = 500, "9"
+    one["study"]["allow_overlap"], other["study"]["allow_overlap"] = False, True  # a task's own warning says how many rows
     found = merged({"x/one": one, "x/other": other}, right)
     assert "The studies differ in test_limit: one: 500, other: None." in found["warnings"]
     assert "The studies were made with different versions (versions); those shown are of one." in found["warnings"]
     assert found["study"]["test_limit"] is None
+    assert found["study"]["allow_overlap"] is True
 
 
 def test_a_setting_that_came_with_a_later_version_is_remarked() -> None:
