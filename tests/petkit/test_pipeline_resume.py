@@ -223,6 +223,43 @@ def test_disk_full_at_write_points_of_every_sort(tmp_path: Path, model: Path, re
     assert len(failed) == len(chosen)
 
 
+DISK = 4 * 2**20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four megabytes, where one may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a small tmpfs cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["pet", "ipet"])
+def test_a_disk_that_is_really_full(method: str, small_disk: Path, tmp_path: Path, model: Path) -> None:
+    """With 32 KB more each time, the run comes a little further, until there is room for all of it."""
+    reference = Undisturbed(tmp_path / "reference" / "run", model, method=method, settings=ONE_PATTERN)
+    folder, result, refused = small_disk / "run", None, 0
+    for room in range(0, DISK, 32 * 1024):
+        (small_disk / "filler").write_bytes(bytes(DISK - room))
+        try:
+            result = Watch(lambda point: None).run(folder, model, **reference.options)
+            break
+        except RunError as error:
+            assert "no space left on the disk" in str(error)
+            assert "run the same command again" in str(error)
+        refused += 1
+        reference.is_whole(folder)
+        assert not list(folder.rglob(f"{files.TEMPORARY}*"))
+    assert result is not None
+    assert refused > 10
+    reference.is_equal(result)
+
+
 # Processes
 
 
