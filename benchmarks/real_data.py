@@ -81,7 +81,11 @@ def accuracies(report: Mapping[str, Any]) -> dict[str, float]:
     }
     found |= {f"iPET ensemble, generation {g['generation']}": g["ensemble"]["accuracy"] for g in scores["generations"][1:]}
     found["classifier distilled from the last"] = scores["classifier"]["accuracy"]
-    names = {"supervised": "baseline: plain head", "tfidf": "baseline: TF-IDF + logistic regression"}
+    names = {
+        "supervised": "baseline: plain head",
+        "tfidf": "baseline: TF-IDF + logistic regression",
+        "majority": "baseline: most frequent label",
+    }
     return found | {names[name]: score["accuracy"] for name, score in scores["baselines"].items()}
 
 

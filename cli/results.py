@@ -60,7 +60,11 @@ def _lines(scores: Mapping[str, Any]) -> Iterator[Line]:
     elif scores.get("ensemble") or generations:
         yield Line("ensemble", None, scores.get("ensemble"))
     yield Line("classifier", None, scores.get("classifier"))
-    names = {"supervised": "baseline: same model, plain head", "tfidf": "baseline: TF-IDF, logistic regression"}
+    names = {
+        "supervised": "baseline: same model, plain head",
+        "tfidf": "baseline: TF-IDF, logistic regression",
+        "majority": "baseline: most frequent label",
+    }
     for name, score in (scores.get("baselines") or {}).items():
         if score is not None:
             yield Line(names.get(name, f"baseline: {name}"), None, score)

@@ -9,6 +9,13 @@ __all__ = ["markdown", "score_rows"]
 
 Scores = Mapping[str, float] | None
 
+_BASELINES = {
+    "supervised": "baseline: same checkpoint, plain head",
+    "tfidf": "baseline: TF-IDF + logistic regression",
+    "majority": "baseline: most frequent label",
+}
+"""Reports of older versions lack the last."""
+
 
 def score_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores, Scores]]:
     """(what, test scores before training, test scores after) for every line of a run's table, in the order of the stages."""
@@ -25,13 +32,9 @@ def score_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores, Scores]
         None,
         scores["classifier"],
     )
-    for name, found in scores["baselines"].items():
-        if found is not None:
-            yield (
-                {"supervised": "baseline: same checkpoint, plain head", "tfidf": "baseline: TF-IDF + logistic regression"}[name],
-                None,
-                found,
-            )
+    for name, what in _BASELINES.items():
+        if (found := scores["baselines"].get(name)) is not None:
+            yield what, None, found
 
 
 def markdown(report: Mapping[str, Any]) -> str:

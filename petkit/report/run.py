@@ -11,7 +11,7 @@ from petkit.plan import CHECKPOINT, SUPERVISED, TFIDF, Planner, ensemble_name, s
 from petkit.provenance import library_versions
 from petkit.report.markdown import markdown
 from petkit.report.run_page import run_page
-from petkit.report.stored import duplicates, examples, final_unit, per_label, stored_rows, stored_tests
+from petkit.report.stored import duplicates, examples, final_unit, majority_score, per_label, stored_rows, stored_tests
 from petkit.runs import RunFolder, read_status
 from petkit.stages import ADAPT
 
@@ -54,7 +54,7 @@ def build_report(
             "ensemble": run.record(ensemble_name(len(weights) - 1))["test"] if weights else None,
             "generations": [_generation(run, generation) for generation in range(len(weights))],
             "classifier": run.record(final)["test"],
-            "baselines": {name: run.record(unit)["test"] if run.done(unit) else None for name, unit in _BASELINES.items()},
+            "baselines": _baselines(run, planner),
         },
         "tests": stored_tests(run, planner, len(weights)),
         "errors": examples(run, planner, members),
@@ -75,7 +75,10 @@ def _extent(record: Mapping[str, Any]) -> dict[str, Any]:
     return {name: record[name] for name in names} if "trained_share" in record else {}
 
 
-_BASELINES = {"supervised": SUPERVISED, "tfidf": TFIDF}
+def _baselines(run: RunFolder, planner: Planner) -> dict[str, Any]:
+    units = {"supervised": SUPERVISED, "tfidf": TFIDF}
+    found = {name: run.record(unit)["test"] if run.done(unit) else None for name, unit in units.items()}
+    return {**found, "majority": majority_score(stored_rows(run, "train"), stored_rows(run, "test"), len(planner.task.labels))}
 
 
 def _counts(run: RunFolder, planner: Planner) -> dict[str, Any]:

@@ -75,11 +75,16 @@ def run_summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _against_baselines(report: Mapping[str, Any]) -> Iterator[str]:
-    names = {"supervised": "plain fine-tuning", "tfidf": "TF-IDF + logistic regression"}
-    for name, found in report["scores"]["baselines"].items():
+    names = {
+        "supervised": "On the same labelled rows, plain fine-tuning",
+        "tfidf": "On the same labelled rows, TF-IDF + logistic regression",
+        "majority": "The most frequent label for every row",
+    }
+    for name, what in names.items():
+        found = report["scores"]["baselines"].get(name)
         if found is not None and name != report["method"]:
             gap = 100 * (report["scores"]["classifier"]["accuracy"] - found["accuracy"])
-            yield f"On the same labelled rows, {names[name]} gets {percent(found['accuracy'])} %: a difference of {gap:+.1f} points."
+            yield f"{what} gets {percent(found['accuracy'])} %: a difference of {gap:+.1f} points."
 
 
 def run_warnings(report: Mapping[str, Any]) -> list[str]:

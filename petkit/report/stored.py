@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from petkit.metrics import score
+from petkit.metrics import evaluate, score
 from petkit.plan import CLASSIFIER, SUPERVISED, TFIDF, Planner, ensemble_name, untrained
 from petkit.rowfiles import load_rows, load_scores
 from petkit.rows import UNLABELED, Rows
 from petkit.runs import RunFolder
 from petkit.stages import ROWS
 
-__all__ = ["duplicates", "examples", "final_unit", "per_label", "stored_rows", "stored_tests", "unit_test"]
+__all__ = ["duplicates", "examples", "final_unit", "majority_score", "per_label", "stored_rows", "stored_tests", "unit_test"]
 
 _MOST, _LONGEST = 20, 2000
 """Examples, and characters of each."""
@@ -105,6 +105,20 @@ def per_label(rows: Rows | None, labels: int) -> list[int] | None:
     if rows is None or not rows.labels:
         return None
     return [rows.labels.count(label) for label in range(labels)]
+
+
+def majority_score(train: Rows | None, test: Rows | None, labels: int) -> dict[str, float] | None:
+    """The score of one label for every test row, the most frequent of the labelled rows; None where either has no labels.
+
+    Of several that are equally frequent, as where so many rows of each label were drawn, it is the one that is right most often: the
+    bar is rather too high than too low.
+    """
+    counts = per_label(train, labels)
+    if counts is None or test is None:
+        return None
+    frequent = [label for label, count in enumerate(counts) if count == max(counts)]
+    found = [evaluate(test.labels, np.eye(labels)[[label] * len(test)]) for label in frequent]
+    return max((score for score in found if score is not None), key=lambda score: score["accuracy"], default=None)
 
 
 def duplicates(rows: Rows | None) -> int:

@@ -40,7 +40,7 @@ REPORT: dict[str, Any] = {
         "ensemble": {"accuracy": 0.612, "macro_f1": 0.61},
         "generations": [{"generation": 0, "ensemble": {"accuracy": 0.612, "macro_f1": 0.61}}],
         "classifier": {"accuracy": 0.625, "macro_f1": 0.62},
-        "baselines": {"supervised": {"accuracy": 0.41, "macro_f1": 0.4}, "tfidf": None},
+        "baselines": {"supervised": {"accuracy": 0.41, "macro_f1": 0.4}, "tfidf": None, "majority": {"accuracy": 0.25, "macro_f1": 0.1}},
     },
 }  # fmt: skip
 
@@ -153,6 +153,7 @@ def test_the_end_tells_scores_and_where_everything_lies(calls: list[dict[str, An
     assert ["ensemble", "0.612", "0.610"] in rows
     assert ["classifier", "0.625", "0.620"] in rows
     assert ["baseline:", "same", "model,", "plain", "head", "0.410", "0.400"] in rows
+    assert ["baseline:", "most", "frequent", "label", "0.250", "0.100"] in rows
     assert found.stdout.splitlines()[-3:] == [
         "Classifier: run/classifier",
         "Report: run/report.html, also as report.md, and for programs run/report.json",

@@ -75,7 +75,8 @@ def test_scores_of_the_report(done: RunResult) -> None:
     assert set(scores) == {"members", "ensemble", "generations", "classifier", "baselines"}
     assert is_score(scores["ensemble"])
     assert is_score(scores["classifier"])
-    assert set(scores["baselines"]) == {"supervised", "tfidf"}
+    assert set(scores["baselines"]) == {"supervised", "tfidf", "majority"}
+    assert scores["baselines"]["majority"] == {"accuracy": 0.5, "macro_f1": pytest.approx(1 / 3)}, "six rows of each label"
     assert all(is_score(score) for score in scores["baselines"].values())
     assert [entry["generation"] for entry in scores["generations"]] == [0, 1]
     assert all(is_score(entry["ensemble"]) for entry in scores["generations"])
@@ -175,6 +176,7 @@ def test_another_seed_other_numbers(done: RunResult, model: Path, tmp_path: Path
 
 def test_repetitions_and_patterns_differ_in_their_draws(done: RunResult, model: Path, tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run", model, "pet", settings={"repetitions": 2, "patterns": "0", "adapt_steps": 0, "baselines": False})
+    assert [name for name, score in run.report["scores"]["baselines"].items() if score] == ["majority"], "it costs nothing"
     scores = [load_scores(run.path / "stages" / f"g0-p0-s{index}" / "pool.parquet") for index in (0, 1)]
     assert not np.allclose(scores[0], scores[1])
     assert [(member["pattern"], member["seed"]) for member in run.report["scores"]["members"]] == [(PATTERNS[0], 0), (PATTERNS[0], 1)]
@@ -201,7 +203,8 @@ def test_without_labels_and_without_test_rows(model: Path, tmp_path: Path) -> No
     notices: list[str] = []
     run = tiny_run(tmp_path / "run", model, "ipet", train=None, test=None, settings={"adapt_steps": 0}, on_notice=notices.append)
     scores = run.report["scores"]
-    assert scores["classifier"] is scores["ensemble"] is scores["baselines"]["supervised"] is scores["baselines"]["tfidf"] is None
+    assert scores["classifier"] is scores["ensemble"] is None
+    assert scores["baselines"] == {"supervised": None, "tfidf": None, "majority": None}
     assert [(m["generation"], m["weight"], m["before"], m["after"]) for m in scores["members"]] == [
         (g, None, None, None) for g in (0, 0, 1, 1)
     ]

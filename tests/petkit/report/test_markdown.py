@@ -39,7 +39,7 @@ def report_of(**changes: Any) -> dict[str, Any]:
             ],
             "ensemble": scores(0.7),
             "classifier": scores(0.8),
-            "baselines": {"supervised": scores(0.42), "tfidf": scores(0.41)},
+            "baselines": {"majority": scores(0.33), "supervised": scores(0.42), "tfidf": scores(0.41)},
         },
     }
     return {**found, **changes}
@@ -61,7 +61,14 @@ def test_rows_follow_the_stages() -> None:
         "classifier",
         "baseline: same checkpoint, plain head",
         "baseline: TF-IDF + logistic regression",
+        "baseline: most frequent label",
     ]
+
+
+def test_reports_of_older_versions_lack_the_most_frequent_label() -> None:
+    report = report_of()
+    older = {**report["scores"], "baselines": {"supervised": scores(0.42), "tfidf": None}}
+    assert [row[0] for row in score_rows({**report, "scores": older})][-2:] == ["classifier", "baseline: same checkpoint, plain head"]
 
 
 def test_one_generation_needs_no_number() -> None:
@@ -84,6 +91,7 @@ def test_the_table_holds_the_numbers_and_pipes_and_line_breaks_do_no_harm() -> N
         ["classifier", "", "0.800", "0.400"],
         ["baseline: same checkpoint, plain head", "", "0.420", "0.210"],
         ["baseline: TF-IDF + logistic regression", "", "0.410", "0.205"],
+        ["baseline: most frequent label", "", "0.330", "0.165"],
     ]
 
 

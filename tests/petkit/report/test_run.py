@@ -12,6 +12,8 @@ from petkit.executors import run_all
 from petkit.plan import Planner
 from petkit.pvp import Task
 from petkit.report import SCHEMA, write_report
+from petkit.report.stored import majority_score
+from petkit.rows import UNLABELED, Rows
 from petkit.runs import RunFolder
 from petkit.units import Unit
 from tests.petkit.stage_runs import spec_of, tiny_settings
@@ -78,7 +80,7 @@ def test_the_names_that_scripts_rely_on(tmp_path: Path) -> None:
     assert report["data"]["overlap"] == []
     assert set(report["scores"]) == {"members", "ensemble", "generations", "classifier", "baselines"}
     assert {"pattern", "seed", "generation", "weight", "before", "after"} <= set(report["scores"]["members"][0])
-    assert set(report["scores"]["baselines"]) == {"supervised", "tfidf"}
+    assert set(report["scores"]["baselines"]) == {"supervised", "tfidf", "majority"}
     assert report["settings"]["member"]["steps"] == 3
     assert {"petkit", "torch", "transformers", "python"} <= set(report["versions"])
     assert set(report["seconds"]) == set(records_of("ipet"))
@@ -97,9 +99,31 @@ def test_every_number_is_in_its_place(tmp_path: Path) -> None:
     assert found["generations"][1]["short"] == {"g1-p0-s0": {"p": 3}}
     assert "short" not in found["generations"][0]
     assert found["classifier"] == scores(0.9)
-    assert found["baselines"] == {"supervised": scores(0.42), "tfidf": scores(0.41)}
+    assert found["baselines"] == {"supervised": scores(0.42), "tfidf": scores(0.41), "majority": None}, "this run holds no rows"
     assert report["temperature"] == 1.5
     assert report["head"] == HEAD
+
+
+def rows_of(*labels: int) -> Rows:
+    ids = tuple(f"row {number}" for number in range(len(labels)))
+    return Rows(ids, {"text": ids}, labels)
+
+
+def test_one_label_for_every_row_by_hand() -> None:
+    """Of labels 0, 1, 1 the most frequent is 1: right in 22 of 25 rows, F1 44 / 47, and 0 for the other label."""
+    found = majority_score(rows_of(0, 1, 1), rows_of(*[1] * 22, *[0] * 3, UNLABELED), 2)
+    assert found == {"accuracy": 0.88, "macro_f1": pytest.approx(22 / 47)}
+
+
+def test_of_equally_frequent_labels_the_one_that_is_right_most_often() -> None:
+    """Rows drawn so many per label tell nothing of what is frequent; the first label would be right in 3 of 25 rows."""
+    found = majority_score(rows_of(0, 0, 2, 2, 1), rows_of(0, 0, 0, *[2] * 22), 3)
+    assert found == {"accuracy": 0.88, "macro_f1": pytest.approx(44 / 47 / 3)}
+
+
+@pytest.mark.parametrize(("train", "test"), [(None, rows_of(0)), (rows_of(), rows_of(0)), (rows_of(0), None), (rows_of(0), rows_of())])
+def test_without_labels_there_is_no_most_frequent_one(train: Rows | None, test: Rows | None) -> None:
+    assert majority_score(train, test, 2) is None
 
 
 def test_untrained_patterns_are_members_without_seed_and_after(tmp_path: Path) -> None:

@@ -79,6 +79,7 @@ def test_the_page_lies_beside_it_and_is_made_of_it_alone(done: RunResult) -> Non
     assert run_page(json.loads((done.path / "report.json").read_text("utf-8"))) == page
     accuracy = done.report["scores"]["classifier"]["accuracy"]
     assert f"The classifier gets {100 * accuracy:.1f} % of 12 test rows right" in text_of(page)
+    assert "The most frequent label for every row gets 50.0 %: a difference of" in text_of(page)
     found = Page(page)
     assert (found.wrong, found.open) == ([], [])
     assert found.all("svg")
