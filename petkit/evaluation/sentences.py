@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from petkit.evaluation.statistics import smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
 
@@ -37,7 +38,8 @@ def _said(found: Entry, level: float, tests: int) -> str:
     side = gain if gain > 0 else -gain
     if found["verdict"] != "no difference":
         between = _interval(metric, _turned(ends, gain), level)
-        return f"{a} is {found['verdict']}{' of' if gain > 0 else ''} {b} by {_amount(metric, side)}{between}, on {_of(times, found)}"
+        sure = f"{a} is {found['verdict']}{' of' if gain > 0 else ''} {b} by {_amount(metric, side)}{between}, on {_of(times, found)}"
+        return sure if found["t_p"] is not None else f"{sure}; always by as much, which allows no t test, so by the sign-flip test"
     if ends is None or not ends[0] <= 0 <= ends[1]:
         alone = f"{_interval(metric, _turned(ends, gain), level)}{' taken alone' if ends else ''}"
         times_text = f"{'better' if gain > 0 else 'worse'} on {_of(times, found)}"
@@ -52,7 +54,10 @@ def _said(found: Entry, level: float, tests: int) -> str:
 
 def _doubt(found: Entry, tests: int) -> str:
     if found["t_p"] is None:
-        return "always by as much, which allows no t test, and too few splits for the sign-flip test"
+        smallest = smallest_sign_flip_p(found["splits"])
+        corrected = f", before it is corrected for {tests} comparisons" if tests > 1 else ""
+        flips = f"the sign-flip test over {_many(found['splits'])} cannot go below p = {smallest:.3g}{corrected}"
+        return f"always by as much, which allows no t test, and {flips}"
     return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
 
 

@@ -26,7 +26,10 @@ Row = Mapping[str, Any]
 
 
 class Difference(NamedTuple):
-    """New minus old; ``how``: ``paired``, ``welch`` or ``rows``. ``p`` and ``interval`` are None where nothing can be said."""
+    """New minus old; ``how``: ``paired``, ``welch`` or ``rows``. ``p`` and ``interval`` are None where nothing can be said.
+
+    Splits that all differ by as much have no interval either: its width of nothing would claim to know the difference exactly.
+    """
 
     value: float
     interval: tuple[float, float] | None
@@ -88,7 +91,8 @@ def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference 
 def _t(value: float, error: float, freedom: float, level: float, how: str) -> Difference:
     """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
     if error < 1e-12:
-        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 2.0**-freedom, how)
+        same = abs(value) < 1e-12
+        return Difference(value, (value, value) if same else None, 1.0 if same else 2.0**-freedom, how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
 

@@ -52,6 +52,16 @@ def test_t_is_scipys(values: list[float]) -> None:
     assert t_interval(values, level=0.9) == pytest.approx(tuple(found.confidence_interval(0.9)))
 
 
+@pytest.mark.parametrize("splits", [3, 5])
+@pytest.mark.parametrize("step", [0.25, 0.5, 1.0])
+def test_coarse_steps_do_not_make_the_t_test_bolder(step: float, splits: int) -> None:
+    """Differences in steps of so many standard deviations, the true one 0: few are equal by chance, and those have no t test."""
+    draws = np.round(np.random.default_rng(7).normal(0, 1, (4000, splits)) / step) * step
+    found = [t_p(one) for one in draws]
+    assert np.mean([p is not None and p < 0.05 for p in found]) < 0.06
+    assert any(p is None for p in found) == (splits == 3 or step == 1.0)
+
+
 def test_t_interval_by_hand() -> None:
     """Mean 0.3, sd 0.1, n 3, quantile 4.3027: 0.3 -+ 0.2484."""
     assert t_interval([0.2, 0.3, 0.4], level=0.95) == pytest.approx((0.0516, 0.5484), abs=1e-4)

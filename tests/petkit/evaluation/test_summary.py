@@ -120,13 +120,39 @@ def test_where_nothing_can_be_told_of_a_loss_its_difference_has_its_own_sign() -
     assert "PET is 0.070 (log loss) below TF-IDF + logistic regression on the only split" in one["sentence"]
 
 
-@pytest.mark.parametrize(("splits", "verdict"), [(5, "no difference"), (6, "ahead")])
+@pytest.mark.parametrize(("splits", "verdict"), [(3, "no difference"), (5, "no difference"), (6, "ahead")])
 def test_a_difference_without_spread_is_left_to_the_sign_flip_test(splits: int, verdict: str) -> None:
     """Two methods that no labelled row changes differ by the same on all splits: a t test would call anything certain."""
     found = only({"pet": [0.8] * splits, "majority": [0.7] * splits})
     assert (found["t_p"], found["interval"], found["holm_t_p"], found["verdict"]) == (None, None, None, verdict)
     assert "10.0 points" in found["sentence"]
     assert "interval" not in found["sentence"]
+
+
+def test_the_sentences_of_a_difference_without_spread() -> None:
+    """By hand: three signs can be flipped in 8 ways, two of which are as far from 0; six in 64."""
+    always, where = "always by as much, which allows no t test", "mood, 16 per label: PET is"
+    found = only({"pet": [0.8, 0.75, 0.9], "majority": [0.7, 0.65, 0.8]})
+    assert (found["sign_flip_p"], found["verdict"]) == (0.25, "no difference")
+    assert found["sentence"] == (
+        f"{where} 10.0 points above most frequent label, better on 3 of 3 splits; {always}, "
+        "and the sign-flip test over 3 splits cannot go below p = 0.25."
+    )
+    behind = only({"pet": [0.8] * 6, "majority": [0.9] * 6})["sentence"]
+    assert behind == f"{where} behind most frequent label by 10.0 points, on 6 of 6 splits; {always}, so by the sign-flip test."
+    two = concluded({"pet": [0.8] * 6, "majority": [0.7] * 6, "tfidf": [0.6] * 6})["comparisons"]
+    assert [(one["holm_sign_flip_p"], one["verdict"]) for one in two] == [(0.0625, "no difference")] * 2
+    assert two[0]["sentence"].endswith("cannot go below p = 0.0312, before it is corrected for 2 comparisons.")
+
+
+def test_an_opponent_that_never_varies_makes_no_verdict_bolder() -> None:
+    """Three splits, 50 test rows, no true difference: a verdict in at most 5 of 100 studies, chance apart (16 of 200)."""
+    found = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        ours = [float(rng.binomial(50, float(np.clip(p, 0, 1))) / 50) for p in 0.8 + rng.normal(0, 0.01, 3)]
+        found += only({"pet": ours, "majority": [0.8] * 3})["verdict"] != "no difference"
+    assert 0 < found <= 16
 
 
 def test_methods_that_come_out_the_same() -> None:
