@@ -17,6 +17,7 @@ from petkit.cli.objectives import objectives
 from petkit.cli.options import AdaptCommand
 from petkit.cli.predict import label, predict
 from petkit.cli.pretrain import pretrain
+from petkit.cli.renamed import EncodeCommand, FinetuneCommand, NewCommand
 from petkit.cli.report import report
 from petkit.cli.status import status
 from petkit.cli.tasks import new, tasks
@@ -42,11 +43,11 @@ app.command()(report)
 app.command()(export)
 app.command()(status)
 app.command()(tasks)
-app.command()(new)
+app.command(cls=NewCommand)(new)
 app.command()(check)
 app.command()(pretrain)
-app.command()(finetune)
-app.command()(encode)
+app.command(cls=FinetuneCommand)(finetune)
+app.command(cls=EncodeCommand)(encode)
 app.command()(objectives)
 
 

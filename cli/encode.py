@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from petkit.cli.options import AsJson, ColumnMap, Device, Encoding, IdColumn, Quotes, pairs
+from petkit.cli.options import AsJson, Device, Encoding, IdColumn, Quotes
 from petkit.cli.reporter import Reporter, print_json
 from petkit.errors import SettingsError
 
@@ -23,13 +23,13 @@ def encode(
         str | None, Option("--pooling", metavar="A[,B]", help="cls, mean or both: a vector for each row. Default: all that the model has.")
     ] = None,
     tokens: Annotated[bool, Option("--tokens", help="A row for each token instead: its text, its place, its state.")] = False,
-    pair: Annotated[str | None, Option("--pair", metavar="COLUMN", help="The column of a second text: vectors of pairs.")] = None,
     layer: Annotated[int | None, Option("--layer", metavar="N", help="Whose output: 0 for the embeddings; default: the last.")] = None,
     max_length: Annotated[
         int | None, Option("--max-length", metavar="N", help="Tokens of a row; default: what the model takes, at most 512.")
     ] = None,
     token_budget: Annotated[int, Option("--token-budget", metavar="N", help="Tokens of a batch: less needs less memory.")] = 8192,
-    columns: ColumnMap = None,
+    text_column: Annotated[str, Option("--text-column", metavar="COLUMN", help="Holds the text.")] = "text",
+    pair_column: Annotated[str | None, Option("--pair-column", metavar="COLUMN", help="Holds a second text: vectors of pairs.")] = None,
     id_column: IdColumn = None,
     encoding: Encoding = None,
     quotes: Quotes = True,
@@ -38,7 +38,7 @@ def encode(
 ) -> None:
     """Write what a pretrained model makes of texts: vectors of sentences, pairs or tokens, as parquet."""
     poolings = _check(out, pooling, tokens)
-    options: dict[str, Any] = {"columns": pairs(columns, "--column"), "id_column": id_column, "quotes": quotes}
+    options: dict[str, Any] = {"columns": {"text": text_column}, "pair": pair_column, "id_column": id_column, "quotes": quotes}
     options |= {"encoding": encoding} if encoding else {}
     from petkit.executors import Event
     from petkit.representationfiles import encode_file
@@ -51,7 +51,7 @@ def encode(
         def on_rows(done: int) -> None:
             reporter.event(Event("progress", "rows", done=done))
 
-        done = encode_file(vectors, file, out, poolings=poolings, tokens=tokens, pair=pair, facts=facts, on_rows=on_rows, **options)
+        done = encode_file(vectors, file, out, poolings=poolings, tokens=tokens, facts=facts, on_rows=on_rows, **options)
         if as_json:
             print_json({"out": str(out), **facts, **asdict(done)})
             return

@@ -31,7 +31,10 @@ def finetune(
     weight_decay: Annotated[float, Option(metavar="X", help="Of the weights, not of biases and norms.")] = 0.01,
     max_length: Annotated[int | None, Option(metavar="N", help="Tokens per row, or per window of a long text.")] = None,
     stride: Annotated[int | None, Option(metavar="N", help="tag, answer: tokens that neighbouring windows share.")] = None,
-    fields: Annotated[str | None, Option(metavar="A[,B]", help="classify, generate: columns of the texts; default text.")] = None,
+    text_columns: Annotated[
+        list[str] | None,
+        Option("--text-column", metavar="COLUMN", help="classify, generate: holds a text; default text. Repeatable: two make a pair."),
+    ] = None,
     label_column: Annotated[
         str | None, Option(metavar="COLUMN", help="classify, generate: label, or what is to be written; default label.")
     ] = None,
@@ -56,7 +59,7 @@ def finetune(
     ] = None,
     seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: as torch chooses.")] = None,
+    threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: all, 8 at most; or OMP_NUM_THREADS.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a checkpoint on labelled rows. The same command resumes an unfinished run."""
@@ -71,7 +74,7 @@ def finetune(
         "weight_decay": weight_decay,
         "max_length": max_length,
         "stride": stride,
-        "fields": None if fields is None else tuple(field.strip() for field in fields.split(",")),
+        "fields": tuple(text_columns) if text_columns else None,
         "label_column": label_column,
         "token_column": token_column,
         "tag_column": tag_column,
@@ -111,9 +114,15 @@ def finetune(
 def _show(report: dict[str, Any], paths: dict[str, Any]) -> None:
     console = Console(highlight=False)
     scores = report["test"]
-    line = "Nothing is scored: no test rows say what is right (--test)." if scores is None else f"Test rows: {spelled(scores)}"
+    line = "Nothing is scored: no test rows say what is right (--test)." if scores is None else _scores(scores)
     console.print(Text(line), soft_wrap=True)
     console.print(Text(f"Model: {paths['model_folder']}"), soft_wrap=True)
     if paths["predictions"]:
         console.print(Text(f"Predictions: {paths['predictions']}"), soft_wrap=True)
     console.print(Text(f"Report: {Path(paths['path']) / 'report.json'}"), soft_wrap=True)
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    from petkit.report.names import FINETUNING_NAMES
+
+    return f"Test: {spelled(scores, FINETUNING_NAMES)}"

@@ -42,7 +42,7 @@ Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, c
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ColumnMap = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="FIELD=COLUMN", help="The column that holds a field (or label), if named otherwise. Repeatable."),
+    typer.Option("--column", metavar="FIELD=COL", help="The column that holds a field (or label), if named otherwise. Repeatable."),
 ]
 IdColumn = Annotated[str | None, typer.Option("--id-column", metavar="COLUMN", help="A column of unique row ids.")]
 Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="Of text files; default UTF-8.")]

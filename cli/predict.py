@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 from typer import Argument
 
+from petkit.choices import legal_are
 from petkit.cli.jsonstream import OneObject
 from petkit.cli.options import (
     AsJson,
@@ -81,7 +82,7 @@ def _options(
     if (file is None) == (not text):
         raise SettingsError("give either a FILE (- for standard input) or --text, " + ("not both" if file else "and neither is given"))
     if format not in (None, "jsonl", "csv"):
-        raise SettingsError(f"--format is {format!r}; legal are jsonl, csv")
+        raise SettingsError(f"--format is {format!r}; {legal_are(format, ('jsonl', 'csv'))}")
     return {"format": format, "columns": pairs(columns, "--column"), "quotes": quotes, **({"encoding": encoding} if encoding else {})}
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from typer import Argument, Option
 
+from petkit.choices import did_you_mean
 from petkit.cli.options import AsJson, Device
 from petkit.cli.reporter import Reporter, print_json, spelled
 from petkit.errors import SettingsError
@@ -34,7 +35,7 @@ def pretrain(
         str | None, Option(metavar="NAME", help="Of a new model: bert (default), roberta, albert, electra, modernbert, t5, bart, gpt2, ...")
     ] = None,
     size: Annotated[
-        str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N[,heads=N][,intermediate=N].")
+        str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N (also heads=N, intermediate=N).")
     ] = "mini",
     init: Annotated[str | None, Option(metavar="CHECKPOINT", help="Go on from a checkpoint instead of from scratch.")] = None,
     teacher: Annotated[str | None, Option(metavar="CHECKPOINT", help="What the objective distilbert learns from.")] = None,
@@ -168,7 +169,9 @@ def _size(text: str) -> dict[str, Any]:
     values = dict(part.strip().split("=", 1) for part in text.split(",") if "=" in part)
     known = {"layers", "hidden"} <= set(values) <= {"layers", "hidden", "heads", "intermediate"}
     if not known or not all(value.isdigit() for value in values.values()):
-        raise SettingsError(f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]")
+        raise SettingsError(
+            f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]{did_you_mean(text, SIZES)}"
+        )
     return {name: int(value) for name, value in values.items()}
 
 

@@ -47,13 +47,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def spelled(facts: Mapping[str, Any]) -> str:
-    """Facts such as the loss, numbers short; what is no number or word is left out.
+def spelled(facts: Mapping[str, Any], names: Mapping[str, str] | None = None) -> str:
+    """Facts such as the loss, numbers short; what is no number or word is left out. ``names``: what readers see for a name.
 
     >>> spelled({"loss": 0.41234, "rows": 1200, "device": "cpu", "parts": [1]})
     'loss 0.412, rows 1200, device cpu'
+    >>> spelled({"macro_f1": 0.5, "rows": 3}, {"macro_f1": "macro-F1"})
+    'macro-F1 0.5, rows 3'
     """
-    shown = {name: value for name, value in facts.items() if isinstance(value, (int, float, str))}
+    shown = {(names or {}).get(name, name): value for name, value in facts.items() if isinstance(value, (int, float, str))}
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items())
 
 

@@ -35,14 +35,19 @@ def tasks(
 def new(
     file: Annotated[str, typer.Argument(help="Labelled rows: CSV, TSV, JSONL or parquet.")],
     out: Annotated[Path, typer.Option(help="The task file to write.")] = Path("task.py"),
-    text: Annotated[list[str] | None, typer.Option(help="A text column, if the guess is wrong; repeat it for several.")] = None,
-    label: Annotated[str | None, typer.Option(help="The label column, if the guess is wrong.")] = None,
+    text_columns: Annotated[
+        list[str] | None,
+        typer.Option("--text-column", metavar="COLUMN", help="Holds a text, if the guess is wrong. Repeatable."),
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", metavar="COLUMN", help="Holds the label, if the guess is wrong.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented task file for a data file: text columns, labels, patterns to start from."""
     from petkit.scaffold import new_task_file  # reads data: not imported for petkit --help
 
-    guess = new_task_file(file, out, texts=text or (), label=label, force=force)
+    guess = new_task_file(file, out, texts=text_columns or (), label=label_column, force=force)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
     for value, count in guess.labels:

@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from petkit.backbones.modelfiles import quiet
+from petkit.choices import did_you_mean
 from petkit.errors import DataError, SettingsError
 from petkit.files import read_json_checked, staged_directory, write_json
 from petkit.labelnames import named_task
@@ -227,7 +228,9 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Where each class stands among the task's labels."""
         unknown = [label for label in classes.tolist() if str(label) not in task.labels]
         if unknown:
-            raise DataError(f"y has the labels {unknown}, and task {task.name!r} has {', '.join(task.labels)}")
+            raise DataError(
+                f"y has the labels {unknown}, and task {task.name!r} has {', '.join(task.labels)}{did_you_mean(unknown, task.labels)}"
+            )
         return tuple(task.labels.index(str(label)) for label in classes.tolist())
 
     def _train(self, task: Task, train: Rows, pool: Rows) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from petkit.choices import did_you_mean
 from petkit.data.values import as_text
 from petkit.errors import DataError
 
@@ -77,14 +78,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _check_named(columns: Sequence[str], texts: Sequence[str], label: str | None) -> None:
-    named = [("--text", name) for name in texts] + ([("--label", label)] if label is not None else [])
+    named = [("--text-column", name) for name in texts] + ([("--label-column", label)] if label is not None else [])
     for flag, name in named:
         if name not in columns:
-            raise DataError(f"{flag} {name}: there is no such column; the columns are {', '.join(columns)}")
+            raise DataError(f"{flag} {name}: there is no such column; the columns are {', '.join(columns)}{did_you_mean(name, columns)}")
     if len(set(texts)) < len(texts):
-        raise DataError(f"--text names a column twice: {', '.join(texts)}")
+        raise DataError(f"--text-column names a column twice: {', '.join(texts)}")
     if label in texts:
-        raise DataError(f"--label {label}: that is a text column already; the columns are {', '.join(columns)}")
+        raise DataError(f"--label-column {label}: that is a text column already; the columns are {', '.join(columns)}")
 
 
 def _label_by_name(columns: Sequence[str], *, taken: Sequence[str]) -> str | None:
@@ -96,7 +97,7 @@ def _text_columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> 
     lengths = {name: sum(len(row[name]) for row in rows if isinstance(row.get(name), str)) for name in columns}
     longest = max(columns, key=lengths.__getitem__)
     if not lengths[longest]:
-        raise DataError(f"none of the columns {', '.join(columns)} holds text; name one with --text")
+        raise DataError(f"none of the columns {', '.join(columns)} holds text; name one with --text-column")
     partner = next((name for name in columns if lengths[name] and _are_a_pair(longest, name)), longest)
     return tuple(name for name in columns if name in (longest, partner))
 
@@ -119,7 +120,7 @@ def _label_by_values(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) 
         if not odd and short and 2 <= len(set(values)) <= min(MAX_LABELS, len(values) // 2):
             kinds[name] = len(set(values))
     if not kinds:
-        raise DataError(f"found no label column among {', '.join(columns) or 'the others'}; name it with --label")
+        raise DataError(f"found no label column among {', '.join(columns) or 'the others'}; name it with --label-column")
     return min(reversed(list(kinds)), key=kinds.__getitem__)
 
 
@@ -137,14 +138,15 @@ def _label_values(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[list[
 def _label_counts(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[tuple[str, int], ...]:
     values, odd = _label_values(rows, column)
     if odd:
-        raise DataError(f"column {column!r} holds {odd[0]}; a label is text or a number; name another column with --label")
+        raise DataError(f"column {column!r} holds {odd[0]}; a label is text or a number; name another column with --label-column")
     counts = Counter(values)
     if len(counts) < 2:
         raise DataError(
-            f"column {column!r} has {len(counts)} label(s) ({', '.join(counts) or 'none'}); a task needs two at least (--label)"
+            f"column {column!r} has {len(counts)} label(s) ({', '.join(counts) or 'none'}); a task needs two at least (--label-column)"
         )
     if len(counts) > MAX_LABELS:
-        raise DataError(f"column {column!r} has {len(counts)} different values in {len(rows)} rows; is it the label column? (--label)")
+        many = f"{len(counts)} different values in {len(rows)} rows"
+        raise DataError(f"column {column!r} has {many}; is it the label column? (--label-column)")
     return tuple(sorted(counts.items(), key=lambda item: _natural(item[0])))
 
 

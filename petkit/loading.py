@@ -6,7 +6,6 @@ user's file reach spawned processes: they run the same file again.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -17,6 +16,7 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
+from petkit.choices import did_you_mean, not_there
 from petkit.errors import TaskError
 from petkit.pvp import Task
 
@@ -59,11 +59,9 @@ def _looks_like_path(text: str) -> bool:
 
 def _unknown_name(name: str) -> str:
     names = list(ready_made())
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=3)
-    hints = [f"did you mean {' or '.join(near)}?"] if near else []
-    hints += [f"for the file of that name write {name}.py"] if Path(f"{name}.py").is_file() else []
-    hints += [f"ready-made tasks are {', '.join(names)}; a task of your own is a path that ends in .py"]
-    return f"no ready-made task is called {name!r}; {'; '.join(hints)}"
+    here = f"; for the file of that name write {name}.py" if Path(f"{name}.py").is_file() else ""
+    known = f"ready-made tasks are {', '.join(names)}; a task of your own is a path that ends in .py"
+    return f"no ready-made task is called {name!r}; {known}{here}{did_you_mean(name, names)}"
 
 
 def _with_origin(task: Task, origin: str) -> Task:
@@ -112,8 +110,7 @@ def _source(path: Path) -> str:
     try:
         return importlib.util.decode_source(path.read_bytes())
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], n=3)
-        raise TaskError(f"there is no file {path}" + (f"; did you mean {' or '.join(near)}?" if near else "")) from None
+        raise TaskError(f"there is no file {path}{not_there(path)}") from None
     except OSError as error:
         raise TaskError(f"cannot read the task file {path}: {error.strerror}") from error
     except (SyntaxError, UnicodeDecodeError) as error:

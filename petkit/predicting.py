@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification
 
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained
+from petkit.choices import not_there
 from petkit.classifier import predict_logits
 from petkit.compute import autocast_dtype, choose_device
 from petkit.encoding import Encoder
@@ -205,7 +206,7 @@ _OTHER_KINDS: Final = {
 def _no_result(root: Path, what: str, legal: str) -> RunError | ModelError:
     """Why there is no classifier or ensemble at a path."""
     if not root.is_dir():
-        return RunError(f"{root}: no such folder; give the folder that petkit train wrote (--out)")
+        return RunError(f"{root}: no such folder; give the folder that petkit train wrote (--out){not_there(root)}")
     if (root / "report.json").is_file():
         report = read_json_checked(root / "report.json")
         if (kind := report.get("kind", "run")) in _OTHER_KINDS:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from petkit.choices import legal_are
 from petkit.errors import TaskError, raise_problems
 
 __all__ = ["MASK", "PVP", "SEGMENT_BREAK", "TRANSFORMS", "Part", "Pattern", "Task", "Text", "Verbalizer"]
@@ -112,11 +113,11 @@ class Pattern:
         """What is wrong with a pattern string for a task with these fields (functions are checked on rows)."""
         if not isinstance(self.source, str):
             return []
-        where, legal = f"pattern {self.source!r}", ", ".join(["mask", *fields])
+        where = f"pattern {self.source!r}"
         slots = [part for part in self._template if isinstance(part, _Slot)]
-        found = [f"{where} names {{{s.name}}}; legal are {legal}" for s in slots if s.name not in fields]
+        found = [f"{where} names {{{s.name}}}; {legal_are(s.name, ['mask', *fields])}" for s in slots if s.name not in fields]
         found += [
-            f"{where} uses the transform {name!r}; legal are {', '.join(TRANSFORMS)}"
+            f"{where} uses the transform {name!r}; {legal_are(name, TRANSFORMS)}"
             for s in slots
             for name in s.transforms
             if name not in TRANSFORMS

@@ -118,7 +118,7 @@ def _rows(
     done = 0
     for records in iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes):
         known = records if not done else [dict.fromkeys(names.values()) | record for record in records]
-        kept: dict[str, Any] = {"columns": names, "first_row": done + 1, "report": readings.append}
+        kept: dict[str, Any] = {"columns": names, "first_row": done + 1, "report": readings.append, "flag": "--{}-column "}
         rows = rows_from_records(known, task, source=source_name(source), **kept)
         if id_column is not None:
             rows = Rows(_ids(records, id_column, done, source_name(source)), rows.fields)

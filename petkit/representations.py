@@ -18,13 +18,15 @@ from transformers import AutoConfig, AutoModel
 
 from petkit.backbones import FAMILIES
 from petkit.backbones.modelfiles import check_folder, open_pretrained, resolve
+from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch, collate, token_budget_batches
+from petkit.choices import did_you_mean
 from petkit.compute import choose_device
 from petkit.encoding.encoded import Encoded, flat_ranges
 from petkit.encoding.tokenizing import Frame, encoded, frame_of, plain_backend
 from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import ModelError, SettingsError
-from petkit.finetuning.models import inputs_of, longest_input, open_tokenizer
+from petkit.finetuning.models import longest_input, open_tokenizer
 from petkit.finetuning.windows import framed
 from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
 
@@ -132,7 +134,8 @@ class Vectors:
         """Raise SettingsError for a pooling that is unknown or that the tokenizer has no token for."""
         odd = [name for name in poolings if name not in POOLINGS]
         if odd or not poolings:
-            raise SettingsError(f"--pooling is {','.join(poolings)!r}; legal are {', '.join(POOLINGS)}, or both with a comma between")
+            legal = f"{', '.join(POOLINGS)}, or both with a comma between{did_you_mean(odd, POOLINGS)}"
+            raise SettingsError(f"--pooling is {','.join(poolings)!r}; legal are {legal}")
         if "cls" in poolings and self.cls_id is None:
             raise SettingsError("--pooling cls: this model's tokenizer adds no CLS token; mean is legal")
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from petkit.batching import collate, token_budget_batches
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, TaskError, raise_problems
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ def score_rows(
     Raises TaskError as ``plan``, SettingsError for an unknown decoding.
     """
     if decoding not in get_args(Decoding):
-        raise SettingsError(f"decoding is {decoding!r}; legal are {', '.join(get_args(Decoding))}")
+        raise SettingsError(f"decoding is {decoding!r}; {legal_are(decoding, get_args(Decoding))}")
     if len(rows) == 0:
         return np.empty((0, len(pvp.verbalizer.labels)), np.float32)
     words = plan(encoder, pvp, rows)

@@ -14,9 +14,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.presets import plain_objectives
-from petkit.strategies import FORMS, PLAIN_FORMS, strategy
+from petkit.strategies import FORMS, PLAIN_FORMS, legal_forms, strategy
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
 
@@ -119,7 +120,7 @@ class Settings:
 def _problems(settings: Any) -> list[str]:
     """The rules that the values of a Settings break."""
     rules = [
-        (settings.method in METHODS, f"method is {settings.method!r}; legal are {', '.join(METHODS)}"),
+        (settings.method in METHODS, f"method is {settings.method!r}; {legal_are(settings.method, METHODS)}"),
         (settings.repetitions >= 1, f"repetitions is {settings.repetitions}; at least 1 is legal"),
         (0 < settings.temperature < math.inf, f"temperature is {settings.temperature}; a number above 0 is legal"),
         (settings.pool_limit >= 1, f"pool_limit is {settings.pool_limit}; at least 1 is legal"),
@@ -134,7 +135,7 @@ def _problems(settings: Any) -> list[str]:
         (1 < settings.ipet.scale < math.inf, f"ipet.scale is {settings.ipet.scale}; a number above 1 is legal"),
         (
             settings.member.objective in plain_objectives(),
-            f"member.objective is {settings.member.objective!r}; legal are {', '.join(plain_objectives())}",
+            f"member.objective is {settings.member.objective!r}; {legal_are(settings.member.objective, plain_objectives())}",
         ),
         (0 < settings.ipet.share <= 1, f"ipet.share is {settings.ipet.share}; above 0 and at most 1 is legal"),
         (settings.ipet.most_likely >= 1, f"ipet.most_likely is {settings.ipet.most_likely}; at least 1 is legal"),
@@ -163,7 +164,7 @@ def _strategy_rule(name: str, text: str) -> tuple[bool, str]:
         holds = strategy(text).kind != "adapters" or name == "member"
     except SettingsError:
         holds = False
-    return holds, f"{name}.strategy is {text!r}; legal are {', '.join(forms)}{why}"
+    return holds, f"{name}.strategy is {text!r}; {legal_forms(text, forms, why=why)}"
 
 
 def _choice_problems(settings: Any) -> list[str]:
@@ -171,7 +172,7 @@ def _choice_problems(settings: Any) -> list[str]:
     for name, hint in get_type_hints(Settings).items():
         value = getattr(settings, name)
         if get_origin(hint) is Literal and value not in get_args(hint):
-            found.append(f"{name} is {value!r}; legal are {', '.join(map(str, get_args(hint)))}")
+            found.append(f"{name} is {value!r}; {legal_are(value, get_args(hint))}")
     return found
 
 
@@ -204,7 +205,7 @@ PRESETS: Final[Mapping[str, Settings]] = {"paper": PAPER, "superglue": SUPERGLUE
 def preset(name: str) -> Settings:
     """A preset by name. Raises SettingsError on an unknown one."""
     if name not in PRESETS:
-        raise SettingsError(f"--preset {name!r} is unknown; legal are auto, {', '.join(PRESETS)}")
+        raise SettingsError(f"--preset {name!r} is unknown; {legal_are(name, ['auto', *PRESETS])}")
     return PRESETS[name]
 
 
@@ -236,7 +237,7 @@ def apply_changes(settings: Settings, changes: Mapping[str, Any]) -> Settings:
     updates = _updates(settings, flat, "", problems)
     unknown = [name for name in flat if name not in _names(settings)]
     if unknown:
-        problems.append(f"no such setting: {', '.join(unknown)}; legal are {', '.join(_names(settings))}")
+        problems.append(f"no such setting: {', '.join(unknown)}; {legal_are(unknown, _names(settings))}")
     raise_problems(SettingsError, "settings", problems + _problems(SimpleNamespace(**updates)))
     return replace(settings, **updates)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from petkit.choices import did_you_mean
 from petkit.errors import DataError, raise_problems
 
 __all__ = ["column_values", "is_dataset", "text_columns"]
@@ -36,8 +37,8 @@ def text_columns(texts: Any, names: Sequence[str] | None = None, *, label: str |
         chosen = [name for name in columns if name != label and all(isinstance(v, str) for v in islice(columns[name], 1))]
     else:
         chosen = list(names)
-    missing = [f"there is no column {name!r}; there are {', '.join(map(str, columns))}" for name in chosen if name not in columns]
-    raise_problems(DataError, "texts", missing or ([] if chosen else [f"no column holds text; there are {', '.join(map(str, columns))}"]))
+    missing = [f"there is no column {name!r}; {_there(columns)}{did_you_mean(name, columns)}" for name in chosen if name not in columns]
+    raise_problems(DataError, "texts", missing or ([] if chosen else [f"no column holds text; {_there(columns)}"]))
     found = {name: tuple(columns[name]) for name in chosen}
     raise_problems(DataError, "texts", _odd_values(found))
     return {name: tuple(str(value) for value in column) for name, column in found.items()}
@@ -47,9 +48,13 @@ def column_values(source: Any, name: str) -> list[Any]:
     """One column of a frame or data set; label indices that ``datasets`` named become the names. Raises DataError if there is none."""
     columns = _framed(source)
     if name not in columns:
-        raise DataError(f"there is no column {name!r} with the labels; there are {', '.join(map(str, columns))}")
+        raise DataError(f"there is no column {name!r} with the labels; {_there(columns)}{did_you_mean(name, columns)}")
     known = getattr(getattr(source, "features", {}).get(name), "names", None) if is_dataset(source) else None
     return list(columns[name]) if known is None else [known[index] if index >= 0 else None for index in columns[name]]
+
+
+def _there(columns: Mapping[str, Any]) -> str:
+    return f"there are {', '.join(map(str, columns))}"
 
 
 def _framed(source: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from petkit.checkpoints import load_checkpoint, save_checkpoint
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.streams import seed_for
 
@@ -57,9 +58,12 @@ class TrainSettings:
             (0 <= self.weight_decay < math.inf, f"weight_decay is {self.weight_decay}; 0 or more is legal"),
             (self.eps > 0, f"eps is {self.eps}; a number above 0 is legal"),
             (0 <= self.warmup < math.inf, f"warmup is {self.warmup}; a share below 1 or a number of steps is legal"),
-            (self.schedule in get_args(Schedule), f"schedule is {self.schedule!r}; legal are {', '.join(get_args(Schedule))}"),
+            (self.schedule in get_args(Schedule), f"schedule is {self.schedule!r}; {legal_are(self.schedule, get_args(Schedule))}"),
             (self.clip is None or self.clip > 0, f"clip is {self.clip}; a number above 0, or none, is legal"),
-            (self.precision in ("float32", "bfloat16"), f"precision is {self.precision!r}; legal are float32, bfloat16"),
+            (
+                self.precision in ("float32", "bfloat16"),
+                f"precision is {self.precision!r}; {legal_are(self.precision, ('float32', 'bfloat16'))}",
+            ),
         )
         raise_problems(SettingsError, "training settings", [problem for holds, problem in rules if not holds])
 

@@ -18,6 +18,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
+from petkit.choices import did_you_mean, not_there
 from petkit.errors import ModelError
 
 __all__ = ["check_folder", "check_model_type", "check_tokenizer_folder", "open_pretrained", "quiet", "refuse_model_type", "resolve"]
@@ -67,7 +68,7 @@ def check_folder(path: str) -> None:
         raise ModelError(f"model {path!r} is a file; --model takes a folder, a hub name, or builtin")
     if not folder.is_dir():
         if path.startswith((".", "/")) or path.count("/") > 1 or "\\" in path or not path.strip():
-            raise ModelError(f"model {path!r}: no such folder; --model takes a folder, a hub name, or builtin")
+            raise ModelError(f"model {path!r}: no such folder; --model takes a folder, a hub name, or builtin{not_there(path)}")
         return
     if not (folder / "config.json").is_file():
         raise ModelError(f"model {path!r} has no config.json, so it is not a model folder")
@@ -142,8 +143,10 @@ def open_pretrained(auto: Any, path: str, *, seed: int = 0, **options: Any) -> A
             torch.manual_seed(seed)
             return auto.from_pretrained(path, **options)
     except _FAILURES as error:
-        where = "" if Path(path).is_dir() else " (no folder of that name here, so it was looked for on the hub)"
-        raise ModelError(f"model {path!r} cannot be opened{where}: {_line(error)}") from error
+        if Path(path).is_dir():
+            raise ModelError(f"model {path!r} cannot be opened: {_line(error)}") from error
+        where = "no folder of that name here, so it was looked for on the hub"
+        raise ModelError(f"model {path!r} cannot be opened ({where}): {_line(error)}{did_you_mean(path, ['builtin'])}") from error
 
 
 def _line(error: BaseException) -> str:

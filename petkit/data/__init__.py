@@ -16,7 +16,7 @@ from petkit.data.draws import draw_rows, draw_shots
 from petkit.data.overlap import Separated, normalise, separate
 from petkit.data.problems import Problems, Record, listed
 from petkit.data.readers import iter_records, records_of, source_name, source_stem
-from petkit.data.rows import Columns, Gatherer, Labels, Reading, choose_columns
+from petkit.data.rows import COLUMN_FLAG, Columns, Gatherer, Labels, Reading, choose_columns
 from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.pvp import Task
@@ -102,15 +102,16 @@ def rows_from_records(
     labels: Labels = "ignored",
     columns: Mapping[str, str] | None = None,
     report: Callable[[Reading], None] | None = None,
+    flag: str = COLUMN_FLAG,
 ) -> Rows:
     """Rows of records in memory, such as a chunk of ``iter_records``; blank texts are kept and counted in ``report``.
 
-    ``source`` and ``first_row`` (the number of the first record in its source) serve ids and messages.
+    ``source``, ``first_row`` (the number of the first record in its source) and ``flag`` (see ``Gatherer``) serve ids and messages.
     Raises DataError as ``read_rows`` does.
     """
     problems = Problems(source)
     chosen = choose_columns(task, labels=labels, columns=columns or {}, id_column=None)
-    gatherer = Gatherer(task, chosen, problems, labels=labels, stem=source_stem(source), keep_blank=True)
+    gatherer = Gatherer(task, chosen, problems, labels=labels, stem=source_stem(source), keep_blank=True, flag=flag)
     rows = _gather((Record(row, dict(values)) for row, values in enumerate(records, start=first_row)), gatherer, problems)
     if report is not None:
         report(gatherer.reading)

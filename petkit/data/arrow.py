@@ -11,12 +11,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from petkit.choices import did_you_mean
 from petkit.data.problems import Record
 from petkit.errors import DataError
 
 __all__ = ["HUB", "dataset_records", "hub_records", "parquet_records", "saved_records"]
 
 HUB: Final = "hub:"
+_USUAL_SPLITS: Final = ("train", "validation", "test")
 _HUB_SOURCE: Final = re.compile(r"hub:(?P<name>[^@:\s]+)(?:@(?P<config>[^:\s]+))?(?::(?P<split>\S+))?")
 
 
@@ -71,6 +73,7 @@ def hub_records(source: str, *, chunk: int) -> Iterator[Record]:
         raise DataError(
             f"{source}: the hub gave no split {split!r} of {match['name']!r} ({type(error).__name__}: {_first_line(error)}); "
             "check the name and the connection, or give a file or a folder that datasets.save_to_disk wrote"
+            + did_you_mean(split.partition("[")[0], _USUAL_SPLITS)
         ) from error
     yield from dataset_records(data, chunk)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
+from petkit.choices import nearest
 from petkit.data.problems import Places, listed
 
 __all__ = ["labels_outside", "no_column"]
@@ -22,16 +22,14 @@ def labels_outside(bad: Mapping[str, Places], legal: Sequence[str]) -> str:
 
 def no_column(column: str, seen: Sequence[str], flag: str) -> str:
     """That no row has ``column``, which ones there are, and the ``flag`` (ending in ``=`` or a blank) that names another."""
-    near = difflib.get_close_matches(column.lower(), [other.lower() for other in seen], n=1)
-    guess = next((other for other in seen if near and other.lower() == near[0]), "NAME")
+    guess = next(iter(nearest(column, seen, most=1)), "NAME")
     line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {flag}{guess}"
     return line + ("; is the first line a row? Then add a line with column names before it" if _like_data(seen) else "")
 
 
 def _bad_label(label: str, places: Places, legal: Sequence[str]) -> str:
-    near = {other.strip().casefold(): other for other in legal}
-    guess = difflib.get_close_matches(label.strip().casefold(), list(near), n=1, cutoff=0.8)
-    hint = f"; {near[guess[0]]!r}?" if guess else ""
+    guess = nearest(label, legal, most=1, alike=0.8)
+    hint = f"; {guess[0]!r}?" if guess else ""
     return f"{listed([label])} ({places.count} row{'s' * (places.count > 1)}, first {places.first[0]}{hint})"
 
 

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from petkit.choices import did_you_mean, not_there
 from petkit.data.arrow import HUB, hub_records, parquet_records, saved_records
 from petkit.data.csvfiles import csv_records
 from petkit.data.jsonfiles import json_file_records, json_line_records
@@ -92,7 +93,7 @@ def _records(source: str, problems: Problems, chunk: int, encoding: str, quotes:
         return _standard_input(problems, encoding, quotes)
     path = Path(source)
     if not os.path.exists(path):  # Path.exists raises on names that are too long
-        raise DataError(f"{source}: no such file or folder; {_FORMATS}")
+        raise DataError(f"{source}: no such file or folder; {_FORMATS}{not_there(path)}")
     if path.is_dir():
         return saved_records(source, chunk=chunk)
     suffix = _format(path)
@@ -105,7 +106,8 @@ def _format(path: Path) -> str:
     suffix = path.suffix.lower()
     inner = Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
     if inner not in _TEXT_FORMATS and suffix != ".parquet":
-        raise DataError(f"{path}: unknown format {''.join(path.suffixes[-2:]) or '(no ending)'!r}; {_FORMATS}")
+        found = "".join(path.suffixes[-2:]) or "(no ending)"
+        raise DataError(f"{path}: unknown format {found!r}; {_FORMATS}{did_you_mean(inner, [*_TEXT_FORMATS, '.parquet'])}")
     return inner
 
 

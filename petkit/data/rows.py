@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from petkit.choices import did_you_mean
 from petkit.data.hints import labels_outside, no_column
 from petkit.data.problems import Places, Problems, Record, listed
 from petkit.data.values import as_text
@@ -13,10 +14,12 @@ from petkit.errors import SettingsError, raise_problems
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
 
-__all__ = ["Columns", "Gatherer", "Labels", "Reading", "choose_columns"]
+__all__ = ["COLUMN_FLAG", "Columns", "Gatherer", "Labels", "Reading", "choose_columns"]
 
 Labels = Literal["required", "optional", "ignored"]
 _BLANK_ADVICE: Final = "--drop-blank leaves such rows out and reports how many, --keep-blank takes them as they are"
+COLUMN_FLAG: Final = "--column {}="
+"""How commands that take a task are told of the column that holds a field."""
 _NAMED_COLUMNS: Final = 1000
 """From how many first rows a message lists the columns (every row of JSON lines may have others)."""
 
@@ -51,7 +54,11 @@ def choose_columns(task: Task, *, labels: Labels, columns: Mapping[str, str], id
     Columns(fields={'text': 'review'}, label='label', id=None)
     """
     legal = [*task.fields, "label"]
-    odd = [f"--column {name}={columns[name]}: {name!r} is no field of the task" for name in columns if name not in legal]
+    odd = [
+        f"--column {name}={column}: {name!r} is no field of the task{did_you_mean(name, legal)}"
+        for name, column in columns.items()
+        if name not in legal
+    ]
     raise_problems(SettingsError, f"task {task.name!r} has {listed(legal)}", odd)
     label = None if labels == "ignored" else columns.get("label", task.label_column)
     return Columns({field: columns.get(field, field) for field in task.fields}, label, id_column)
@@ -65,6 +72,7 @@ class Gatherer:
         problems: takes what is wrong; the caller stops with it after ``finish``.
         stem: first half of the ids, if no id column is read.
         drop_blank, keep_blank: what becomes of rows that lack a text or have a blank one; neither: a problem.
+        flag: names another column for a field (``{}``), in messages.
     """
 
     def __init__(
@@ -77,9 +85,10 @@ class Gatherer:
         stem: str,
         drop_blank: bool = False,
         keep_blank: bool = False,
+        flag: str = COLUMN_FLAG,
     ) -> None:
         self._task, self._columns, self._problems, self._labels, self._stem = task, columns, problems, labels, stem
-        self._drop, self._keep = drop_blank, keep_blank
+        self._drop, self._keep, self._flag = drop_blank, keep_blank, flag
         self._texts: dict[str, list[str]] = {field: [] for field in task.fields}
         self._ids: list[str] = []
         self._indices: list[int] = []
@@ -120,7 +129,7 @@ class Gatherer:
         fields = [field for field, place in self._columns.fields.items() if place == column]
         if places.count == (self._count if fields else len(self._ids)):
             if not self._may_be_absent(column):
-                flag = "--id-column " if column == self._columns.id else f"--column {(fields or ['label'])[0]}="
+                flag = "--id-column " if column == self._columns.id else self._flag.format((fields or ["label"])[0])
                 self._problems.add_line(no_column(column, list(self._seen), flag))
         elif fields and not self._drop and not self._keep:
             self._problems.add_all(f"no column {column!r}", places, advice=_BLANK_ADVICE)

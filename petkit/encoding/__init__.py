@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from petkit.choices import legal_are
 from petkit.encoding.encoded import Encoded
 from petkit.encoding.joining import (
     Cloze,
@@ -67,7 +68,7 @@ class Encoder:
 
     def __init__(self, tokenizer: Any, *, max_length: int = 256, joining: Joining = "string") -> None:
         if joining not in get_args(Joining):
-            raise SettingsError(f"joining is {joining!r}; legal are {', '.join(get_args(Joining))}")
+            raise SettingsError(f"joining is {joining!r}; {legal_are(joining, get_args(Joining))}")
         self._plain = plain_tokenizer(tokenizer)
         least, most = self._plain.frame.specials(2) + 1, int(tokenizer.model_max_length)
         if not least <= max_length <= most:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from petkit.choices import did_you_mean
 from petkit.errors import DataError, raise_problems
 
 __all__ = ["GivenSplit", "Sources", "find_sources"]
@@ -59,7 +60,7 @@ def _folders(names: Sequence[str], data: Sequence[str]) -> tuple[dict[str, Path]
     """The folder of each task, and what is wrong."""
     named = {one.partition("=")[0]: Path(one.partition("=")[2]).expanduser() for one in data if "=" in one and not Path(one).exists()}
     plain = [Path(one).expanduser() for one in data if "=" not in one or Path(one).exists()]
-    problems = [f"{name!r} is none of the tasks {', '.join(names)}" for name in named if name not in names]
+    problems = [f"{name!r} is none of the tasks {', '.join(names)}{did_you_mean(name, names)}" for name in named if name not in names]
     problems += ["give one DIR, and NAME=DIR for the tasks that lie elsewhere"] if len(plain) > 1 else []
     folders = dict(named)
     for name in names:
@@ -81,7 +82,8 @@ def _nothing_for(name: str, parents: Sequence[Path], *, alone: bool) -> str:
     inside = sorted(folder.name for folder in parent.iterdir() if _file(folder, "train") is not None) if parent.is_dir() else []
     there = f"; folders with a train file there: {', '.join(inside[:20])}" if inside else ""
     looked = f"{parent} and {parent / name}" if alone else f"{parent / name}"
-    return f"no train file ({', '.join('train' + ending for ending in ENDINGS)}) in {looked}{there}; or give {name}=DIR"
+    wanted, hint = ", ".join("train" + ending for ending in ENDINGS), did_you_mean(name, inside)
+    return f"no train file ({wanted}) in {looked}{there}; or give {name}=DIR{hint}"
 
 
 def _sources(folder: Path, given: str | None) -> Sources:
@@ -105,7 +107,8 @@ def _given(folder: Path, given: str) -> tuple[GivenSplit, ...]:
         return holders[wanted]
     if wanted or len(holders) != 1:
         there = f"folders with splits there: {', '.join(holders)}" if holders else "no folder there holds NAME/train or train_NAME files"
-        raise DataError(f"{folder}: --splits {given} finds no single folder of splits; {there}")
+        hint = did_you_mean(wanted, holders)
+        raise DataError(f"{folder}: --splits {given} finds no single folder of splits; {there}{hint}")
     return next(iter(holders.values()))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from petkit.choices import did_you_mean, legal_are
 from petkit.compute import choose_device, default_precision
 from petkit.errors import DataError, SettingsError, raise_problems
 from petkit.evaluation.cells import Results
@@ -164,12 +165,15 @@ def _check(tasks: Sequence[Task], methods: Sequence[str], draws: Draws, given: s
         (bool(tasks), "no task is given"),
         (len(set(names)) == len(names), f"two tasks have the same name ({', '.join(names)})"),
         (bool(methods), f"--methods is empty; legal are {', '.join(METHODS)}"),
-        (not unknown, f"--methods: {', '.join(map(repr, unknown))} unknown; legal are {', '.join(METHODS)}"),
+        (not unknown, f"--methods: {', '.join(map(repr, unknown))} unknown; {legal_are(unknown, METHODS)}"),
         (given is not None or draws.splits >= 1, f"--splits is {draws.splits}; at least 1 is legal, or given"),
-        (given is None or given.partition(":")[0] == "given", f"--splits is {given!r}; a number, given or given:FOLDER is legal"),
+        (
+            given is None or given.partition(":")[0] == "given",
+            f"--splits is {given!r}; a number, given or given:FOLDER is legal{did_you_mean(given, ['given'])}",
+        ),
         (bool(draws.shots) and min(draws.shots) >= 1, f"--shots is {list(draws.shots)}; at least 1 each (zero-shot is a method)"),
         (seeds >= 1, f"--seeds is {seeds}; at least 1 is legal"),
-        (draws.draw in ("per-class", "random", "given"), f"--draw is {draws.draw!r}; legal are per-class, by-chance"),
+        (draws.draw in ("per-class", "random", "given"), f"--draw is {draws.draw!r}; {legal_are(draws.draw, _DRAWS)}"),
         (folds == 0 or folds >= 2, f"--calibration-folds is {folds}; 0 or at least 2 is legal"),
     ]
     raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])

@@ -54,7 +54,7 @@ def _read_columns(source: str, settings: FinetuneSettings) -> list[SourceText]:
     columns, target = settings.fields or (), settings.label_column or ""
     problems, stem = Problems(source), source_stem(source)
     rows = []
-    for record in complete_records(source, dict.fromkeys(columns, "--fields "), problems):
+    for record in complete_records(source, dict.fromkeys(columns, "--text-column "), problems):
         texts = [(column, text_value(record, column, problems)) for column in columns]
         rows.append(
             SourceText(f"{stem}:{record.row}", source_text(texts, settings.prefix or ""), _targets(record, target, settings, problems))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from petkit.choices import not_there
 from petkit.data.problems import Problems
 from petkit.data.readers import source_stem
 from petkit.data.text import byte_blocks, text_lines
@@ -49,7 +50,7 @@ def _from_rows(source: str, settings: FinetuneSettings, problems: Problems) -> I
 
 def _from_columns(source: str, problems: Problems) -> Iterator[TaggedSentence]:
     if not Path(source).is_file():
-        raise DataError(f"{source}: no such file")
+        raise DataError(f"{source}: no such file{not_there(source)}")
     stem, number = source_stem(source), 0
     for sentence in _blocks(source):
         pairs = [_word_and_tag(line, place, problems) for place, line in sentence]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
-from petkit.strategies import PLAIN_FORMS, is_plain
+from petkit.strategies import PLAIN_FORMS, is_plain, legal_forms
 from petkit.training import Schedule, TrainSettings
 
 __all__ = ["KINDS", "OPTIONS", "RECIPES", "TARGETS", "FinetuneSettings", "check_kind"]
@@ -89,7 +90,7 @@ class FinetuneSettings:
         token_budget: positions per batch where nothing is learned.
         strategy: which weights learn (see ``petkit.strategies``); "full" means all. Adapters, which plain transformers does not know, are
             not legal.
-        threads: of the CPU; None for as many as torch chooses.
+        threads: of the CPU; None for ``petkit.compute.default_threads``.
     """
 
     epochs: float | None = None
@@ -173,19 +174,22 @@ class FinetuneSettings:
             ((self.max_length or 0) >= 8, f"max_length is {self.max_length}; at least 8 is legal"),
             (self.token_budget >= 1, f"token_budget is {self.token_budget}; at least 1 is legal"),
             (self.threads is None or self.threads >= 1, f"threads is {self.threads}; at least 1 is legal"),
-            (is_plain(self.strategy), f"strategy is {self.strategy!r}; legal are {', '.join(PLAIN_FORMS)}"),
+            (is_plain(self.strategy), f"strategy is {self.strategy!r}; {legal_forms(self.strategy, PLAIN_FORMS)}"),
         ]
 
     def _rules(self, kind: str) -> list[tuple[bool, str]]:
         columns = self.fields or ()
         match kind:
             case "classify":
-                return [(len(columns) in (1, 2), f"fields is {list(columns)}; one column or two are legal"), _all_named(columns)]
+                return [
+                    (len(columns) in (1, 2), f"fields (--text-column) is {list(columns)}; one column or two are legal"),
+                    _all_named(columns),
+                ]
             case "generate":
                 return [
-                    (len(columns) >= 1, "fields is empty; name the columns of the texts"),
+                    (len(columns) >= 1, "fields (--text-column) is empty; name the columns of the texts"),
                     _all_named(columns),
-                    (self.target in TARGETS, f"target is {self.target!r}; legal are {', '.join(TARGETS)}"),
+                    (self.target in TARGETS, f"target is {self.target!r}; {legal_are(self.target, TARGETS)}"),
                     ((self.longest_target or 0) >= 1, f"longest_target is {self.longest_target}; at least 1 is legal"),
                     ((self.beams or 0) >= 1, f"beams is {self.beams}; at least 1 is legal"),
                 ]
@@ -201,7 +205,7 @@ class FinetuneSettings:
 
 
 def _all_named(columns: tuple[str, ...]) -> tuple[bool, str]:
-    return all(columns) and len(set(columns)) == len(columns), f"fields is {list(columns)}; each column is named once"
+    return all(columns) and len(set(columns)) == len(columns), f"fields (--text-column) is {list(columns)}; each column is named once"
 
 
 def _stride_rule(stride: int | None, length: int | None) -> tuple[bool, str]:
@@ -211,7 +215,7 @@ def _stride_rule(stride: int | None, length: int | None) -> tuple[bool, str]:
 def check_kind(kind: str) -> None:
     """Raise SettingsError unless ``kind`` is one of ``KINDS``."""
     if kind not in KINDS:
-        raise SettingsError(f"nothing to fine-tune is called {kind!r}; legal are {', '.join(KINDS)}")
+        raise SettingsError(f"nothing to fine-tune is called {kind!r}; {legal_are(kind, KINDS)}")
 
 
 def settings_from(values: Mapping[str, Any]) -> FinetuneSettings:

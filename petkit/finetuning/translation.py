@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 import torch
 from torch import Tensor, nn
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError
 from petkit.strategies.preparing import restoring, train_only
 from petkit.training import Trained, TrainSettings, seeded, train
@@ -96,7 +97,7 @@ def train_stage(
 ) -> Trained:
     """Train one of ``STAGES`` in place, in their order; ``batch`` gives the batch of an update by its number."""
     if stage not in STAGES:
-        raise SettingsError(f"stage is {stage!r}; legal are {', '.join(STAGES)}")
+        raise SettingsError(f"stage is {stage!r}; {legal_are(stage, STAGES)}")
 
     def losses(step: int, _micro: int) -> dict[str, Tensor]:
         return {"loss": translator(*batch(step))}

@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol, runtime_checkable
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives import texttotext as t2t
 from petkit.objectives.masked import Distillation, MaskedLanguageModeling, PairPrediction, ReplacedTokenDetection
@@ -253,10 +254,10 @@ def register(row: Any, *, force: bool = False) -> None:
 def preset(name: str, **changes: Any) -> Any:
     """A row by name, with other numbers if given. Raises SettingsError on an unknown name or number."""
     if name not in _TABLE:
-        raise SettingsError(f"objective {name!r} is unknown; legal are {', '.join(_TABLE)}")
+        raise SettingsError(f"objective {name!r} is unknown; {legal_are(name, _TABLE)}")
     row = _TABLE[name]
-    legal = {field.name for field in fields(row)} if is_dataclass(row) else set()
-    problems = [f"there is no {key}; legal are {', '.join(sorted(legal))}" for key in changes if key not in legal]
+    known = sorted(field.name for field in fields(row)) if is_dataclass(row) else []
+    problems = [f"there is no {key}; {legal_are(key, known)}" for key in changes if key not in known]
     problems += [] if 0 < changes.get("rate", 1) <= 1 else [f"rate is {changes['rate']}; above 0 and at most 1 is legal"]
     raise_problems(SettingsError, f"objective {name!r}", problems)
     return replace(row, **changes) if changes else row
@@ -274,7 +275,7 @@ def objective(name: str, *, rate: float | None = None) -> MaskedLanguageModeling
     """
     if name not in plain_objectives():
         why = "needs more than a masked language model and text" if name in _TABLE else "is unknown"
-        raise SettingsError(f"--objective {name!r} {why}; legal are {', '.join(plain_objectives())}")
+        raise SettingsError(f"--objective {name!r} {why}; {legal_are(name, plain_objectives())}")
     row: MaskedLanguageModeling = _TABLE[name]
     if rate is None:
         return row

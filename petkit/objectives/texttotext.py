@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives import noise
 from petkit.objectives.batches import TextToTextBatch
@@ -177,7 +178,7 @@ class Denoising:
     mean: float = 3.5
 
     def __post_init__(self) -> None:
-        problems = [f"noise {name!r} is unknown; legal are {', '.join(NOISES)}" for name in self.noises if name not in NOISES]
+        problems = [f"noise {name!r} is unknown; {legal_are(name, NOISES)}" for name in self.noises if name not in NOISES]
         problems += [] if 0 <= self.rate <= 1 else [f"rate is {self.rate}; 0 to 1 is legal"]
         problems += [] if self.mean > 0 else [f"mean is {self.mean}; above 0 is legal"]
         raise_problems(SettingsError, f"objective {self.name!r}", problems)

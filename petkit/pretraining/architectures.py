@@ -13,6 +13,7 @@ import transformers
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm
 from petkit.backbones.dropout import set_dropout
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, resolve
+from petkit.choices import legal_are
 from petkit.errors import ModelError, SettingsError, raise_problems
 from petkit.objectives import (
     PRESETS,
@@ -100,7 +101,7 @@ def kind_of(objective: Any) -> Kind:
 def architecture(name: str) -> Architecture:
     """A row by name or model type. Raises SettingsError."""
     if (found := ARCHITECTURES.get(_ALIKE.get(name, name))) is None:
-        raise SettingsError(f"--arch {name!r} is unknown; legal are {', '.join(ARCHITECTURES)}")
+        raise SettingsError(f"--arch {name!r} is unknown; {legal_are(name, ARCHITECTURES)}")
     return found
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from petkit.choices import did_you_mean, not_there
 from petkit.data.text import ENCODING, byte_blocks, decoded_blocks
 from petkit.data.values import as_text
 from petkit.errors import DataError
@@ -63,7 +64,7 @@ def source_files(source: str) -> list[Path]:
     if source == BUILTIN or source.startswith(_HUB):
         return []
     if not os.path.exists(path):  # Path.exists raises on names that are too long
-        raise DataError(f"{source}: no such file or folder")
+        raise DataError(f"{source}: no such file or folder{not_there(source)}")
     if not path.is_dir():
         return [path]
     files = list(_walk(path)) if _saved(path) else [file for file in _walk(path) if _ending(file) in _ENDINGS]
@@ -209,7 +210,8 @@ def _rows(source: str, column: str, encoding: str) -> Iterator[list[str]]:
 def _cell(record: dict[str, Any], column: str, source: str, row: int) -> str | None:
     if column not in record:
         where = "" if row == 1 else f"row {row} has "
-        raise DataError(f"{source}: {where}no column {column!r}; columns are {', '.join(record)}; name one with --text-column")
+        there = f"columns are {', '.join(record)}; name one with --text-column{did_you_mean(column, record)}"
+        raise DataError(f"{source}: {where}no column {column!r}; {there}")
     try:
         return as_text(record[column])
     except ValueError as error:

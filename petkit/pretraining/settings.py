@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, Literal, get_args
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives import MaskedLanguageModeling, preset
 from petkit.training import Schedule, TrainSettings
@@ -112,7 +113,7 @@ class PretrainSettings:
             (self.vocabulary >= len(self.keep) + 100, f"vocabulary is {self.vocabulary}; at least 100 and the words to keep is legal"),
             (self.init is not None or longest <= self.max_positions, f"rows of {longest} tokens exceed {self.max_positions} positions"),
             (1 <= self.accumulate <= max(1, self.rows), f"accumulate is {self.accumulate}; 1 to rows ({self.rows}) is legal"),
-            (self.mixing in get_args(Mixing), f"mixing is {self.mixing!r}; legal are {', '.join(get_args(Mixing))}"),
+            (self.mixing in get_args(Mixing), f"mixing is {self.mixing!r}; {legal_are(self.mixing, get_args(Mixing))}"),
             (self.mix_cap is None or self.mix_cap >= 1, f"mix_cap is {self.mix_cap}; at least 1 is legal"),
             (self.mix_temperature > 0, f"mix_temperature is {self.mix_temperature}; above 0 is legal"),
             (0 < self.held_out < 1, f"held_out is {self.held_out}; a share between 0 and 1 is legal"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from petkit.choices import legal_are
 from petkit.errors import SettingsError
 from petkit.pretraining.bytelevel import train_bytelevel
 from petkit.pretraining.unigram import train_unigram
@@ -130,7 +131,7 @@ def new_tokenizer(
         lower = lowercase is None or lowercase
         return train_wordpiece(texts, size=size, keep=keep, lowercase=lower, model_max_length=model_max_length)
     if kind not in ("bytelevel", "unigram"):
-        raise SettingsError(f"tokenizer {kind!r} is unknown; legal are wordpiece, bytelevel, unigram")
+        raise SettingsError(f"tokenizer {kind!r} is unknown; {legal_are(kind, ('wordpiece', 'bytelevel', 'unigram'))}")
     style = _STYLES.get(architecture or kind, _STYLES[kind])
     style = _STYLES[kind] if kind == "unigram" and style is _GPT2 else style  # which has no unknown token
     lower = style.lowercase if lowercase is None else lowercase

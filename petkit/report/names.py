@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 __all__ = [
+    "FINETUNING_NAMES",
     "METHOD_NAMES",
     "METRIC_NAMES",
     "SHARES",
@@ -42,6 +43,25 @@ METRIC_NAMES: Final = {
     "ece": "calibration error",
     "ece_scaled": "calibration error after scaling",
 }
+
+FINETUNING_NAMES: Final = {
+    **METRIC_NAMES,
+    "exact_match": "exact match",
+    "exact_match_answerable": "exact match of answerable questions",
+    "exact_match_unanswerable": "exact match of unanswerable questions",
+    "f1": "F1",
+    "f1_answerable": "F1 of answerable questions",
+    "f1_unanswerable": "F1 of unanswerable questions",
+    "not_numbers": "texts that are no number",
+    "outside": "texts that are no label",
+    "pearson": "Pearson correlation",
+    "rouge1": "ROUGE-1",
+    "rouge2": "ROUGE-2",
+    "rougeL": "ROUGE-L",
+    "spearman": "Spearman correlation",
+    "support": "entities",
+}
+"""The figures of all kinds of fine-tuning; those that are not here are words already."""
 
 SHARES: Final = frozenset({"accuracy", "macro_f1", "ece", "ece_scaled"})
 """Metrics that are shares of 1 and are written as percentages."""

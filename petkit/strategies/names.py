@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from petkit.choices import did_you_mean
 from petkit.errors import SettingsError
 
-__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "is_plain", "strategy"]
+__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "is_plain", "legal_forms", "strategy"]
 
 Kind = Literal["full", "last", "gradual", "adapters", "lora"]
 
@@ -52,6 +54,15 @@ def is_plain(text: str) -> bool:
         return False
 
 
+def legal_forms(text: str, forms: Sequence[str], *, why: str = "") -> str:
+    """The end of a message about a strategy that is written as none of ``forms`` is.
+
+    >>> legal_forms("adaptor:8", FORMS)
+    'legal are full, last:N, gradual, adapters[:WIDTH], lora[:RANK]; did you mean adapters?'
+    """
+    return f"legal are {', '.join(forms)}{why}" + did_you_mean(text.partition(":")[0], [re.split(r"\W", form)[0] for form in forms])
+
+
 def strategy(text: str) -> Strategy:
     """A strategy as settings write it. Raises SettingsError that lists the legal forms.
 
@@ -60,7 +71,7 @@ def strategy(text: str) -> Strategy:
     """
     found = re.fullmatch(r"(full|gradual)|(last):(\d{1,4})|(adapters|lora)(?::([1-9]\d{0,4}))?", text)
     if found is None:
-        raise SettingsError(f"strategy {text!r} is unknown; legal are {', '.join(FORMS)}")
+        raise SettingsError(f"strategy {text!r} is unknown; {legal_forms(text, FORMS)}")
     if found[1]:
         return Strategy(found[1])  # type: ignore[arg-type]
     if found[2]:

@@ -41,7 +41,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_sentences_to_parquet(model: Path, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    flags = ("--column", "text=premise", "--id-column", "key", "--pooling", "mean", "--layer", "1", "--device", "cpu")
+    flags = ("--text-column", "premise", "--id-column", "key", "--pooling", "mean", "--layer", "1", "--device", "cpu")
     found = petkit(model, table, "--out", out, *flags)
     assert found.stdout == ""
     assert found.stderr == (
@@ -58,7 +58,7 @@ def test_sentences_to_parquet(model: Path, table: Path, tmp_path: Path) -> None:
 
 def test_json_says_what_was_written(model: Path, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
-    found = petkit(model, table, "--out", out, "--column", "text=premise", "--pair", "hypothesis", "--max-length", "6", "--json")
+    found = petkit(model, table, "--out", out, "--text-column", "premise", "--pair-column", "hypothesis", "--max-length", "6", "--json")
     facts = json.loads(found.stdout)
     assert found.stderr == ""
     assert facts["out"] == str(out)
@@ -70,6 +70,15 @@ def test_json_says_what_was_written(model: Path, table: Path, tmp_path: Path) ->
         ["cls", "mean"],
         32,
     )
+
+
+def test_columns_by_the_flags_of_before(model: Path, table: Path, tmp_path: Path) -> None:
+    written = []
+    for flags in (("--text-column", "premise", "--pair-column", "hypothesis"), ("--column", "text=premise", "--pair=hypothesis")):
+        petkit(model, table, "--out", tmp_path / "out.parquet", "--device", "cpu", *flags)
+        written.append(pq.read_table(tmp_path / "out.parquet"))
+    assert written[0].equals(written[1])
+    assert "--text-column" in petkit(model, table, "--out", tmp_path / "out.parquet", "--column", "txt=premise", code=2).stderr
 
 
 def test_tokens_from_standard_input(model: Path, tmp_path: Path) -> None:
@@ -87,9 +96,13 @@ def test_tokens_from_standard_input(model: Path, tmp_path: Path) -> None:
         (["--out", "x.parquet", "--tokens", "--pooling", "cls"], "give one of them"),
         (["--out", "x.parquet", "--pooling", "max"], "--pooling is 'max'; legal are cls, mean"),
         (["--out", "x.parquet", "--layer", "9"], "--layer is 9; this model has 0 (the embeddings) to 2"),
-        (["--out", "x.parquet", "--token-budget", "0", "--column", "text=premise"], "at least 1 of its tokens"),
-        (["--out", "x.parquet"], "no column 'text'; the columns are 'key', 'premise', 'hypothesis'"),
-        (["--out", "nowhere/x.parquet", "--column", "text=premise"], "nowhere"),
+        (["--out", "x.parquet", "--token-budget", "0", "--text-column", "premise"], "at least 1 of its tokens"),
+        (
+            ["--out", "x.parquet"],
+            "'premise', 'hypothesis'; say which one holds it with --text-column",
+        ),
+        (["--out", "x.parquet", "--text-column", "premise", "--pair-column", "hypotheses"], "--pair-column hypothesis"),
+        (["--out", "nowhere/x.parquet", "--text-column", "premise"], "nowhere"),
     ],
 )
 def test_wrong_orders_are_told(model: Path, table: Path, flags: list[str], message: str) -> None:

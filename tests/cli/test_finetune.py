@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from petkit import finetuning
 from petkit.cli.app import app
+from petkit.cli.reporter import spelled
 from petkit.finetuning import FinetuneResult, FinetuneSettings
+from petkit.finetuning.entities import entity_scores
+from petkit.finetuning.exactmatch import answer_scores
+from petkit.finetuning.written import label_scores, similarity_scores
+from petkit.metrics import score
+from petkit.report.names import FINETUNING_NAMES
 from tests.builders import sentences, tiny_masked_lm
 
 runner = CliRunner()
-REPORT = {"test": {"accuracy": 0.75, "rows": 4, "per_class": []}, "task": "classify"}
+REPORT = {"test": {"rows": 4, "accuracy": 0.75, "macro_f1": 0.5, "per_class": []}, "task": "classify"}
 
 
 @pytest.fixture
@@ -75,8 +83,10 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
             "64",
         ),
         *(
-            "--fields",
-            "one, two",
+            "--text-column",
+            "one",
+            "--text-column",
+            "two",
             "--label-column",
             "y",
             "--target",
@@ -120,6 +130,11 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
     )
 
 
+def test_columns_of_texts_as_they_were_given_before(calls: list[Any]) -> None:
+    petkit("finetune", "classify", "--train", "a", "--out", "run", "--fields", "one, two", "--fields=three")
+    assert calls[0][1]["settings"].fields == ("one", "two", "three")
+
+
 def test_flags_of_answers_and_tags_reach_the_settings(calls: list[Any]) -> None:
     common = ("--train", "a", "--out", "run", "--device", "cpu", "--precision", "float32", "--stride", "7")
     petkit(
@@ -134,13 +149,29 @@ def test_flags_of_answers_and_tags_reach_the_settings(calls: list[Any]) -> None:
 def test_the_end_names_scores_model_and_predictions(calls: list[Any]) -> None:
     order = ("finetune", "classify", "--train", "a", "--out", "run", "--device", "cpu")
     assert petkit(*order).stdout.splitlines() == [
-        "Test rows: accuracy 0.75, rows 4",
+        "Test: rows 4, accuracy 0.75, macro-F1 0.5",
         "Model: run/model",
         "Predictions: run/predictions.jsonl",
         "Report: run/report.json",
     ]
     found = json.loads(petkit(*order, "--json").stdout)
     assert found == {**REPORT, "path": "run", "model_folder": "run/model", "predictions": "run/predictions.jsonl"}
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        score(np.array([[0.7, 0.3], [0.2, 0.8]]), np.array([0, 1]), ("a", "b")),
+        entity_scores([["B-PER", "O"]], [["B-PER", "O"]]),
+        answer_scores(["Paris", ""], [["Paris"], []]),
+        label_scores(["a", "c"], ["a", "b"], ("a", "b")),
+        similarity_scores(["1.0", "2.0", "x"], [1.0, 2.0, 3.0]),
+        {"rouge1": 50.0, "rouge2": 20.0, "rougeL": 40.0, "exact_match": 0.0, "rows": 2},
+    ],
+)
+def test_every_figure_has_a_name_for_readers(scores: dict[str, Any]) -> None:
+    told = spelled(scores, FINETUNING_NAMES)
+    assert re.search(r"_|rouge|[a-z]\d|\bf1", told) is None, told
 
 
 @pytest.mark.slow
@@ -160,7 +191,7 @@ def test_a_model_comes_out_and_the_run_is_finished(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--fields", "words"], "no column 'words'; the columns are 'text', 'label'; say which one holds it with --fields"),
+        (["--text-column", "words"], "no column 'words'; the columns are 'text', 'label'; say which one holds it with --text-column"),
         (["--label-column", "kind"], "training rows have no label in column 'kind' (--label-column), first train:1"),
         (["--beams", "3"], "beams is a setting of generate, not of classify"),
         (["--strategy", "adapters"], "strategy is 'adapters'; legal are full"),

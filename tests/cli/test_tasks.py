@@ -10,13 +10,14 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from petkit.cli.renamed import NewCommand
 from petkit.cli.tasks import new, tasks
 from petkit.errors import SettingsError, TaskError
 from petkit.loading import load_task, ready_made
 
 app = typer.Typer()
 app.command("tasks")(tasks)
-app.command("new")(new)
+app.command("new", cls=NewCommand)(new)
 runner = CliRunner()
 
 
@@ -84,9 +85,10 @@ def test_new_writes_a_task_that_loads_and_shows(reviews: Path, tmp_path: Path) -
     assert "{mask}: {review}" in output("tasks", str(out))
 
 
-def test_new_takes_columns_by_name_and_a_default_file(reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("text", "label"), [("--text-column", "--label-column"), ("--text", "--label")])
+def test_new_takes_columns_by_name_and_a_default_file(text: str, label: str, reviews: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(reviews.parent)
-    output("new", str(reviews), "--text", "id", "--text", "review", "--label", "mood")
+    output("new", str(reviews), text, "id", text, "review", label, "mood")
     task = load_task("./task.py")
     assert (task.name, task.fields, task.label_column) == ("reviews", ("id", "review"), "mood")
 

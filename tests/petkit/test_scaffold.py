@@ -89,15 +89,19 @@ def test_named_columns_win() -> None:
     [
         ([], {}, "no rows"),
         (rows(4, text=LONG), {}, "one column only"),
-        (rows(4, text=LONG, label=["a", "b"]), {"label": "lable"}, "--label lable: there is no such column; the columns are text, label"),
-        (rows(4, text=LONG, label=["a", "b"]), {"texts": ["body"]}, "--text body"),
+        (
+            rows(4, text=LONG, label=["a", "b"]),
+            {"label": "lable"},
+            "--label-column lable: there is no such column; the columns are text",
+        ),
+        (rows(4, text=LONG, label=["a", "b"]), {"texts": ["body"]}, "--text-column body"),
         (rows(4, text=LONG, label=["a", "b"]), {"texts": ["text", "text"]}, "twice"),
         (rows(4, text=LONG, label=["a", "b"]), {"texts": ["text"], "label": "text"}, "text column already"),
         (rows(4, text=LONG, label="a"), {}, "1 label(s) (a)"),
         (rows(4, text=LONG, label=None), {}, "0 label(s) (none)"),
         (rows(4, text=LONG, label=[["a"], ["b"]]), {}, "holds a list"),
-        (rows(4, x=1, label=["a", "b"]), {}, "--text"),
-        (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label"),
+        (rows(4, x=1, label=["a", "b"]), {}, "--text-column"),
+        (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label-column"),
         (rows(300, text=LONG, label=list(range(300))), {}, "300 different values in 300 rows"),
     ],
 )

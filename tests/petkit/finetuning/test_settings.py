@@ -59,7 +59,7 @@ def test_only_what_is_there_can_be_chosen() -> None:
 @pytest.mark.parametrize(
     ("kind", "wrong", "parts"),
     [
-        ("classify", {"fields": ("a", "b", "c")}, ["fields is ['a', 'b', 'c']; one column or two are legal"]),
+        ("classify", {"fields": ("a", "b", "c")}, ["fields (--text-column) is ['a', 'b', 'c']; one column or two are legal"]),
         ("classify", {"fields": ("a", "a")}, ["each column is named once"]),
         ("classify", {"fields": ("",)}, ["each column is named once"]),
         ("classify", {"epochs": 0.0, "batch": 0}, ["epochs is 0.0", "batch is 0"]),
@@ -71,7 +71,7 @@ def test_only_what_is_there_can_be_chosen() -> None:
         ("answer", {"n_best": 0, "longest_answer": 0}, ["n_best is 0", "longest_answer is 0"]),
         ("answer", {"null_threshold": float("inf")}, ["null_threshold is inf"]),
         ("generate", {"target": "song", "beams": 0, "longest_target": 0}, ["target is 'song'", "beams is 0", "longest_target is 0"]),
-        ("generate", {"fields": ()}, ["fields is empty"]),
+        ("generate", {"fields": ()}, ["fields (--text-column) is empty"]),
         ("generate", {"steps": 0}, ["steps is 0"]),
     ],
 )
