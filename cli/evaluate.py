@@ -39,6 +39,7 @@ def evaluate(
         Option(
             metavar="M,M",
             help="Of pet, ipet, single, supervised, linear-probe, tfidf, setfit, zero-shot, label-embedding, majority.",
+            show_default="pet, supervised, linear-probe, tfidf, majority",
         ),
     ] = "pet,supervised,linear-probe,tfidf,majority",
     draw: Annotated[

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
+from petkit.cli.studies import show_scores, show_table
 from petkit.errors import SettingsError
 
 __all__ = ["report"]
@@ -56,44 +55,17 @@ def _merged(folders: list[Path], out: Path | None) -> tuple[dict[str, Any], list
 
 def _show(found: Mapping[str, Any], console: Console) -> None:
     if "names" in found:
-        console.print(_side_by_side(found))
+        _show_side_by_side(found, console)
     elif found.get("kind") == "study":
-        for table in _study(found):
-            console.print(table)
+        show_scores(found, console)
     else:
         from petkit.cli.results import results_table
 
         console.print(results_table(found))
 
 
-def _study(found: Mapping[str, Any]) -> Sequence[Table]:
-    from petkit.report.names import METRIC_NAMES, SHARES, method_name
-    from petkit.report.view import grids, shown
-    from petkit.report.words import legend
+def _show_side_by_side(found: Mapping[str, Any], console: Console) -> None:
+    from petkit.report.beside import legend, shown_cell
 
-    tables = []
-    for grid in grids(found, found["study"]["primary"]["metric"]):
-        unit = " in %" if grid.metric in SHARES else ""
-        table = _table(f"{grid.title}: {METRIC_NAMES[grid.metric]}{unit}, {legend(found)}", grid.columns)
-        for method, cells in shown(grid):
-            table.add_row(Text(method_name(method)), *(Text("\n".join(part for part in cell if part)) for cell in cells))
-        tables.append(table)
-    return tables
-
-
-def _side_by_side(found: Mapping[str, Any]) -> Table:
-    from petkit.report.beside import shown_cell
-
-    table = _table(f"{found['kind'].capitalize()}; below, the difference to {found['names'][0]}", found["names"])
-    for row in found["rows"]:
-        cells = (shown_cell(row["metric"], cell) for cell in row["cells"])
-        table.add_row(Text(row["what"]), *(Text("\n".join(part for part in cell if part)) for cell in cells))
-    return table
-
-
-def _table(title: str, columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=Text(title), title_justify="left")
-    table.add_column("", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column, overflow="fold"), justify="right", overflow="fold")
-    return table
+    lines = ((row["what"], [shown_cell(row["metric"], cell) for cell in row["cells"]]) for row in found["rows"])
+    show_table(f"{found['kind'].capitalize()}: {legend(found)}", found["names"], lines, console)

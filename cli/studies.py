@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from petkit.cli.reporter import INTERVAL, Screen, duration
 if TYPE_CHECKING:
     from petkit.evaluation.progress import Progress as HowFar
 
-__all__ = ["StudyReporter", "show_study", "study_table"]
+__all__ = ["StudyReporter", "show_scores", "show_study", "show_table"]
 
 
 class StudyReporter(Screen):
@@ -85,10 +85,7 @@ def about(seconds: float) -> str:
 def show_study(report: Mapping[str, Any], *, path: Path, regressions: Sequence[Any] | None = None, console: Console | None = None) -> None:
     """A table per task, what can be said of the differences, warnings, and where the report lies."""
     console = console or Console(highlight=False)
-    metric = report["study"]["primary"]["metric"]
-    for task in report["tasks"]:
-        console.print(Text(f"{task['name']}: {metric} in points, mean over splits ± half its 95 % interval"), soft_wrap=True)
-        console.print(study_table(report, task["name"]))
+    show_scores(report, console)
     for comparison in report["comparisons"]:
         console.print(Text(comparison["sentence"]), soft_wrap=True)
     console.print(Text(report["power"]["sentence"]), soft_wrap=True)
@@ -106,24 +103,24 @@ def show_study(report: Mapping[str, Any], *, path: Path, regressions: Sequence[A
     console.print(Text(f"Time: {duration(report['measured']['seconds'])} of work in all processes"), soft_wrap=True)
 
 
-def study_table(report: Mapping[str, Any], task: str) -> Table:
-    """Methods x shots: the mean of the primary metric over splits, in points, and half its interval over splits."""
-    metric = report["study"]["primary"]["metric"]
-    rows = [row for row in report["summary"] if row["task"] == task and row["metric"] == metric]
-    shots = list(dict.fromkeys(row["shots"] for row in rows))
+def show_scores(report: Mapping[str, Any], console: Console) -> None:
+    """A study's methods x shots, for each task: the primary metric over splits, as in the report."""
+    from petkit.report.names import METRIC_NAMES, SHARES, method_name
+    from petkit.report.view import grids, shown
+    from petkit.report.words import legend
+
+    for grid in grids(report, report["study"]["primary"]["metric"]):
+        title = f"{grid.title}: {METRIC_NAMES[grid.metric]}{' in %' if grid.metric in SHARES else ''}, {legend(report)}"
+        show_table(title, grid.columns, ((method_name(method), cells) for method, cells in shown(grid)), console)
+
+
+def show_table(title: str, columns: Sequence[str], lines: Iterable[tuple[str, Sequence[tuple[str, str]]]], console: Console) -> None:
+    """A table with two lines in each cell, such as a mean and its interval; the title, which says what they are, above it."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("")
-    for number in shots:
-        table.add_column("given" if number is None else f"{number} per label", justify="right", no_wrap=True)
-    for method in dict.fromkeys(row["method"] for row in rows):
-        found = {row["shots"]: row for row in rows if row["method"] == method}
-        table.add_row(method, *(_cell(found.get(number)) for number in shots))
-    return table
-
-
-def _cell(row: Mapping[str, Any] | None) -> str:
-    if row is None or row["mean"] is None:
-        return ""
-    interval: Sequence[float] | None = row["interval_splits"]
-    half = "" if interval is None else f" ± {50 * (interval[1] - interval[0]):.1f}"
-    return f"{100 * row['mean']:.1f}{half}"
+    table.add_column("", overflow="fold")
+    for column in columns:
+        table.add_column(Text(column, overflow="fold"), justify="right", overflow="fold")
+    for what, cells in lines:
+        table.add_row(Text(what), *(Text("\n".join(part for part in cell if part)) for cell in cells))
+    console.print(Text(title), soft_wrap=True)
+    console.print(table)

@@ -15,8 +15,9 @@ from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots
 from petkit.report.page import flat, render
 from petkit.report.run_page import run_page
 from petkit.report.study_markdown import escape, table
+from petkit.report.words import SPREAD
 
-__all__ = ["compared", "read_report", "render_again", "write_comparison"]
+__all__ = ["compared", "legend", "read_report", "render_again", "write_comparison"]
 
 SCHEMA = 1
 """Version of comparison.json, and of the reports that are read."""
@@ -125,18 +126,33 @@ def shown_cell(metric: str, cell: Mapping[str, Any] | None) -> tuple[str, str]:
     )
 
 
+def legend(found: Mapping[str, Any]) -> str:
+    """What stands in the cells of a comparison, as in comparison.json."""
+    metric = found["rows"][0]["metric"] if found["rows"] else "accuracy"
+    several = any(cell and cell.get("sd_splits") is not None for row in found["rows"] for cell in row["cells"])
+    what = f"{METRIC_NAMES[metric]}{' in %' if metric in SHARES else ''}{f', {SPREAD}' if several else ''}"
+    return f"{what}; below, the difference to {found['names'][0]}{' and its interval' if several else ''}"
+
+
 def write_comparison(found: Mapping[str, Any], out: Path) -> list[Path]:
     """comparison.html, comparison.md and comparison.json into ``out``; their paths."""
     make_directory(out)
     rows = [(row["what"], [shown_cell(row["metric"], cell) for cell in row["cells"]]) for row in found["rows"]]
-    metric = found["rows"][0]["metric"] if found["rows"] else "accuracy"
-    caption = f"{METRIC_NAMES[metric]}{' in %' if metric in SHARES else ''}; below, the difference to {found['names'][0]}"
-    sections = [("scores", "Scores"), ("settings", "What differs in how they were made")]
+    caption, sections = legend(found), [("scores", "Scores"), ("settings", "What differs in how they were made")]
     values = {"found": found, "rows": rows, "caption": caption, "sections": sections}
     write_text(out / "comparison.html", render("comparison.html.jinja", **values))
     lines = [[what, *(f"{mean} [{gap}]" if gap else mean for mean, gap in cells)] for what, cells in rows]
     made = [[name, *(value or "" for value in row)] for name, row in found["settings"].items()]
-    text = [f"# {found['kind'].capitalize()}", "", escape(caption), "", *table(["", *found["names"]], lines), "", "## What differs", ""]
+    text = [
+        f"# {found['kind'].capitalize()}",
+        "",
+        escape(caption),
+        "",
+        *table(["", *found["names"]], lines),
+        "",
+        "## What differs",
+        "",
+    ]
     write_text(out / "comparison.md", "\n".join([*text, *table(["", *found["names"]], made)]) + "\n")
     write_json(out / "comparison.json", found)
     return [out / f"comparison.{ending}" for ending in ("html", "md", "json")]

@@ -11,6 +11,7 @@ from typing import Any, Final
 from petkit.report.drawing import INK, SERIES, figure, svg
 from petkit.report.names import METHOD_NAMES, METRIC_NAMES, SHARES, method_name, percent, shots_name, spread
 from petkit.report.view import Generation, Patterns, Reliability, ScoreTable
+from petkit.report.words import SPREAD
 
 __all__ = ["draw_generations", "draw_methods", "draw_patterns", "draw_reliability"]
 
@@ -89,7 +90,7 @@ def _in_words(table: ScoreTable) -> str:
         known = zip(table.shots, row, strict=True)
         values = ", ".join(f"{shots_name(k)} {spread(table.metric, e['mean'], e['sd_splits'])}" for k, e in known if e is not None)
         parts.append(f"{method_name(method)}: {values}.")
-    return f"{_axis(table)}, mean and standard deviation over splits. " + " ".join(parts)
+    return f"{_axis(table)}, {SPREAD}. " + " ".join(parts)
 
 
 def draw_patterns(found: Patterns, *, name: str) -> str:

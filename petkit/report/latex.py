@@ -26,7 +26,7 @@ def study_latex(report: Mapping[str, Any]) -> str:
 
 def _table(report: Mapping[str, Any], grid: view.Grid, number: int) -> Iterator[str]:
     unit = " in %" if grid.metric in SHARES else ""
-    spread = "mean ± standard deviation over splits" if any(row["interval_splits"] for row in report["summary"]) else "one split"
+    spread = words.SPREAD if any(row["interval_splits"] for row in report["summary"]) else "one split"
     caption = f"{grid.title}: {METRIC_NAMES[grid.metric]}{unit}, {spread}. {words.headline(report)}"
     yield from (r"\begin{table}", r"\centering", rf"\caption{{{latex_escape(caption)}}}", rf"\label{{tab:petkit-{number}}}")
     yield from (rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}", r"\toprule")

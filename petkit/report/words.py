@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-__all__ = ["headline", "legend", "level_name", "sentences"]
+__all__ = ["SPREAD", "headline", "legend", "level_name", "sentences"]
+
+SPREAD: Final = "mean ± standard deviation over splits"
+"""What ± means, in all that petkit writes. An interval is written with both its ends."""
 
 
 def headline(report: Mapping[str, Any]) -> str:
@@ -42,8 +45,7 @@ def legend(report: Mapping[str, Any]) -> str:
     """What stands in the cells of the tables of scores."""
     several = any(row["interval_splits"] for row in report["summary"])
     over = "splits" if several else "test rows (one split: nothing is known of other splits)"
-    spread = "mean ± standard deviation over splits" if several else "mean"
-    return f"{spread}, and the {level_name(report)} interval over {over}"
+    return f"{SPREAD if several else 'mean'}, and the {level_name(report)} interval over {over}"
 
 
 def _and(words: list[str]) -> str:

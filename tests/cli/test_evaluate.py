@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -14,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from petkit.cli.app import app
-from petkit.cli.studies import StudyReporter, show_study, study_table
+from petkit.cli.studies import StudyReporter, show_study
 from petkit.evaluation.progress import Progress
 from petkit.executors import Event, InProcess, Spawned
 from tests.petkit.report.sample_study import sample_study
@@ -71,7 +72,7 @@ def test_without_flags_the_call_is_plain(calls: list[dict[str, Any]]) -> None:
 
 def test_the_table_goes_to_output_and_all_else_to_error(calls: list[dict[str, Any]]) -> None:
     found = petkit(*STUDY)
-    assert "ag_news: accuracy in points" in found.stdout
+    assert "mood: accuracy in %, mean ± standard deviation over splits" in found.stdout
     assert "With 5 splits the exact sign-flip test cannot go below" in found.stdout
     assert "Warning: mood: 1 of 200 labelled rows occurs twice." in found.stdout
     assert "about 2 min of work is left, a rough guess" in found.stderr
@@ -124,13 +125,15 @@ def test_interrupted_it_says_that_it_goes_on(calls: list[dict[str, Any]], monkey
     assert "The same command goes on" in petkit(*STUDY, code=130).stderr
 
 
-def test_the_table_holds_means_and_half_intervals() -> None:
-    console = Console(file=io.StringIO(), width=100)
+def test_the_table_says_what_stands_in_it(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=120)
     report = sample_study(tasks=("mood",), shots=(4,), methods=("pet", "tfidf"))
-    console.print(study_table(report, "mood"))
+    show_study(report, path=tmp_path, console=console)
     row = next(r for r in report["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
-    half = 50 * (row["interval_splits"][1] - row["interval_splits"][0])
-    assert f"{100 * row['mean']:.1f} ± {half:.1f}" in console.file.getvalue()  # type: ignore[attr-defined]
+    low, high = (100 * end for end in row["interval_splits"])
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "mood: accuracy in %, mean ± standard deviation over splits, and the 95 % interval over splits" in text
+    assert re.search(rf"PET +{100 * row['mean']:.1f} ± {100 * row['sd_splits']:.1f} *\n +{low:.1f} to {high:.1f} *\n", text)
 
 
 @pytest.mark.parametrize("width", [40, 120])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -25,6 +27,16 @@ def test_each_command_has_help(command: str, width: str, monkeypatch: pytest.Mon
     assert found.exit_code == 0
     assert "\x1b" not in found.output
     assert max(len(line) for line in found.output.splitlines()) <= int(width)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_is_cut_off_on_a_usual_terminal(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = runner.invoke(app, [command, "--help"]).output
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    flags = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
+    assert flags <= set(re.findall(r"--[a-z0-9-]+", shown))
+    assert "…" not in shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)

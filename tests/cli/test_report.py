@@ -85,6 +85,7 @@ def test_json_is_one_object_and_nothing_else(tmp_path: Path) -> None:
 def test_runs_side_by_side(tmp_path: Path) -> None:
     folders = [deposit(tmp_path / name, run_report(accuracy, seed=n)) for n, (name, accuracy) in enumerate({"a": 0.75, "b": 0.7}.items())]
     shown = petkit(*folders, "--out", str(tmp_path / "o")).stdout
+    assert f"Comparison of runs: accuracy in %; below, the difference to {folders[0]}\n" in shown
     assert "-5.0" in shown
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == ["comparison.html", "comparison.json", "comparison.md"]
     found = json.loads((tmp_path / "o" / "comparison.json").read_text("utf-8"))
@@ -103,6 +104,10 @@ def test_studies_side_by_side_have_paired_differences(tmp_path: Path) -> None:
     assert row["cells"][1]["how"] == "paired"
     assert row["cells"][1]["difference"] == pytest.approx(row["cells"][1]["mean"] - row["cells"][0]["mean"])
     assert found["written"] == []
+    shown = petkit(*folders, "--out", str(tmp_path / "o")).stdout
+    what = f"accuracy in %, mean ± standard deviation over splits; below, the difference to {folders[0]} and its interval"
+    assert what in shown
+    assert what in (tmp_path / "o" / "comparison.html").read_text("utf-8")
 
 
 def test_a_method_of_one_study_only_leaves_a_gap(tmp_path: Path) -> None:
