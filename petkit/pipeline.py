@@ -126,7 +126,7 @@ def train_run(
     _check_data(task, data, settings)
     if settings.method not in ("supervised", "tfidf"):
         check_words(task, settings, data.pool, model, trust_remote_code=trust_remote_code)
-    for notice in _notices(data, model, settings):
+    for notice in _notices(data, model, settings, begun=(root / MANIFEST).is_file()):
         on_notice(notice)
     common = {
         "task": task_spec(task),
@@ -233,9 +233,10 @@ def _check_data(task: Task, data: Data, settings: Settings) -> None:
         raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {len(data.pool)} are there")
 
 
-def _notices(data: Data, model: str, settings: Settings) -> list[str]:
+def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list[str]:
+    """What the user should know of the rows and the model. That the model is small is not said again where the run has ``begun``."""
     notices = []
-    if model == "builtin":
+    if model == "builtin" and settings.method != "tfidf" and not begun:
         notices.append(
             "the builtin model is small; a larger checkpoint does better: --model with a folder, or a name on the hub such as "
             "FacebookAI/roberta-base, answerdotai/ModernBERT-base or microsoft/mdeberta-v3-base (with --adapt)"

@@ -68,6 +68,22 @@ def test_other_settings_data_or_task_are_refused_and_named(changes: dict[str, An
     assert snapshot(done.path) == before
 
 
+def test_the_builtin_model_is_told_to_be_small_once_in_a_run(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from petkit import builtin
+
+    monkeypatch.setattr(builtin, "model_path", lambda: model)
+
+    def notices(folder: str, method: str) -> str:
+        told: list[str] = []
+        tiny_run(tmp_path / folder, Path("builtin"), method, settings=SMALL, on_notice=told.append)
+        return "; ".join(told)
+
+    assert "the builtin model is small" in notices("run", "single")
+    assert "builtin" not in notices("run", "single")
+    assert "the builtin model is small" in notices("other", "single")
+    assert "builtin" not in notices("without a model", "tfidf")
+
+
 def test_another_method_is_refused(done: RunResult, model: Path) -> None:
     with pytest.raises(RunError, match=r'setting settings\.method: "pet" -> "ipet"'):
         tiny_run(done.path, model, "ipet", settings=SMALL)
