@@ -1,12 +1,10 @@
-"""Token files: nothing lost, the split drawn as said, whole or not there, used again only for the same text, in bounded memory."""
+"""Token files: nothing lost, the split drawn as said, whole or not there, in bounded memory."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +14,11 @@ import numpy as np
 import pytest
 
 from petkit import files
-from petkit.errors import DataError, RunError
-from petkit.locks import locked
+from petkit.errors import DataError
 from petkit.objectives import Documents, Vocabulary, chinese_segmenter, stream
 from petkit.pretraining import tokens as stage
 from petkit.pretraining.tokenfiles import RECORD
-from petkit.pretraining.tokens import SplitTokens, TokenFile, open_split, split_tokens, tokenize_split
+from petkit.pretraining.tokens import SplitTokens, TokenFile, open_split, tokenize_split
 from petkit.pretraining.wordpiece import train_wordpiece
 from tests.builders import docstrings, tokenizer
 
@@ -241,33 +238,6 @@ def test_a_pass_stopped_at_any_point_leaves_nothing_that_opens(tmp_path: Path) -
             open_split(tmp_path / f"b{place}")
 
 
-@pytest.mark.slow
-def test_a_killed_pass_leaves_nothing_and_the_next_one_clears_up(tmp_path: Path, source: Path) -> None:
-    tokenizer("wordpiece").save_pretrained(tmp_path / "words")
-    source.write_text(source.read_text() * 200)
-    code = f"""
-from pathlib import Path
-from transformers import AutoTokenizer
-from petkit.pretraining.tokens import split_tokens
-folder = Path({str(tmp_path)!r})
-words = AutoTokenizer.from_pretrained(folder / "words")
-found = split_tokens([{str(source)!r}], column="text", tokenizer=words, cache=folder / "c", held_out=0.1, seed=1)
-print(len(found.train.ids))
-"""
-    root = Path(__file__).resolve().parents[3]
-    killed = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL, cwd=root)
-    while not list((tmp_path / "c").glob(".tmp-*/.tmp-train-ids*")):
-        assert killed.poll() is None
-        time.sleep(0.01)
-    killed.kill()
-    killed.wait()
-    assert len(list((tmp_path / "c").glob(".tmp-*"))) == 1
-    assert not [folder for folder in folders(tmp_path / "c") if not folder.startswith(".")]
-    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert int(again.stdout) > 100_000
-    assert len(folders(tmp_path / "c")) == 1
-
-
 def test_files_that_are_cut_off_or_of_another_version_are_damaged(tmp_path: Path) -> None:
     split(tmp_path / "a")
     for path in sorted((tmp_path / "a").glob("*.bin")):
@@ -283,122 +253,6 @@ def test_files_that_are_cut_off_or_of_another_version_are_damaged(tmp_path: Path
     (tmp_path / "a" / RECORD).write_text("{}")
     with pytest.raises(files.DamagedFileError, match="is damaged"):
         open_split(tmp_path / "a")
-
-
-# The cache
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    path = tmp_path / "text.txt"
-    path.write_text("\n\n".join(p for document in DOCUMENTS for p in document))
-    return path
-
-
-def cached(source: Path, cache: Path, **more: Any) -> SplitTokens:
-    options = {"column": "text", "tokenizer": tokenizer("wordpiece"), "cache": cache, "held_out": 0.1, "seed": 1, **more}
-    return split_tokens([str(source)], **options)
-
-
-def folders(cache: Path) -> list[str]:
-    return sorted(path.name for path in cache.iterdir() if path.is_dir())
-
-
-def test_the_same_text_is_tokenised_once(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = cached(source, tmp_path / "cache")
-    os.utime(source)
-    (tmp_path / "copy.txt").write_bytes(source.read_bytes())
-    monkeypatch.setattr(stage, "tokenize_split", None)
-    tokenizer("wordpiece")(["a", "b b"], padding=True, truncation=True, max_length=3)  # leaves its traces in the tokenizer
-    assert same(cached(source, tmp_path / "cache"), first)
-    assert same(cached(tmp_path / "copy.txt", tmp_path / "cache"), first)
-
-
-@pytest.mark.parametrize(
-    "change", [{"tokenizer": "bytelevel"}, {"held_out": 0.2}, {"seed": 2}, {"column": "body"}, {"segment": letters}, {"encoding": "utf-8"}]
-)
-def test_whatever_decides_the_tokens_makes_them_anew(change: dict[str, Any], source: Path, tmp_path: Path) -> None:
-    cached(source, tmp_path / "cache")
-    changed = {**change, "tokenizer": tokenizer(change.get("tokenizer", "wordpiece"))}
-    cached(source, tmp_path / "cache", **changed)
-    assert len(folders(tmp_path / "cache")) == 2
-
-
-def test_a_changed_file_is_tokenised_anew(source: Path, tmp_path: Path) -> None:
-    before = cached(source, tmp_path / "cache")
-    with source.open("a") as handle:
-        handle.write("\n\nOne more file.")
-    after = cached(source, tmp_path / "cache")
-    assert len(after.train.ids) + len(after.held.ids) == len(before.train.ids) + len(before.held.ids) + 4
-
-
-def test_a_damaged_folder_is_made_anew(source: Path, tmp_path: Path) -> None:
-    before = cached(source, tmp_path / "cache")
-    expected = texts(before.train)
-    folder = tmp_path / "cache" / folders(tmp_path / "cache")[0]
-    (folder / "train-ids.bin").unlink()
-    (tmp_path / "cache" / f".tmp-{folder.name}-0123").mkdir()  # left by a killed pass
-    assert texts(cached(source, tmp_path / "cache").train) == expected
-    assert folders(tmp_path / "cache") == [folder.name]
-
-
-def test_a_file_that_changes_while_it_is_read_is_refused(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def reading(name: str, **_: Any) -> Iterator[list[str]]:
-        yield ["one file"]
-        Path(name).write_text("Another text.")
-        yield ["two files"]
-
-    monkeypatch.setattr(stage, "read_documents", reading)
-    with pytest.raises(DataError, match=r"text\.txt: changed while it was read"):
-        cached(source, tmp_path / "cache")
-    assert folders(tmp_path / "cache") == []
-
-
-def test_a_cache_that_cannot_be_locked_is_named(source: Path, tmp_path: Path) -> None:
-    cached(source, tmp_path / "cache")
-    lock = next((tmp_path / "cache").glob("*.lock"))
-    lock.unlink()
-    lock.mkdir()
-    with pytest.raises(RunError, match="cannot write"):
-        cached(source, tmp_path / "cache")
-
-
-@pytest.mark.slow
-def test_processes_that_ask_at_the_same_time_get_the_same_tokens(source: Path, tmp_path: Path) -> None:
-    tokenizer("wordpiece").save_pretrained(tmp_path / "words")
-    code = f"""
-from pathlib import Path
-from transformers import AutoTokenizer
-from petkit.pretraining.tokens import split_tokens
-folder = Path({str(tmp_path)!r})
-words = AutoTokenizer.from_pretrained(folder / "words")
-found = split_tokens([{str(source)!r}], column="text", tokenizer=words, cache=folder / "c", held_out=0.1, seed=1)
-print(len(found.train.ids), int(found.train.ids.sum()))
-"""
-    root = Path(__file__).resolve().parents[3]
-    running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root, text=True) for _ in range(3)]
-    said = {process.communicate()[0] for process in running}
-    assert [process.returncode for process in running] == [0, 0, 0]
-    assert len(said) == 1
-    assert len(folders(tmp_path / "c")) == 1
-
-
-def test_whoever_comes_second_waits(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = cached(source, tmp_path / "cache")
-    waits: list[float] = []
-    lock = next((tmp_path / "cache").glob("*.lock"))
-    held = locked(lock)
-    held.__enter__()
-
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            held.__exit__(None, None, None)
-
-    monkeypatch.setattr(stage.time, "sleep", sleep)
-    monkeypatch.setattr("petkit.locks.PAUSE", 0)
-    assert same(cached(source, tmp_path / "cache"), expected)
-    assert len(waits) >= 3
 
 
 # Memory
