@@ -1,6 +1,6 @@
 """Pretraining objectives on an equal budget, then PET from each: prints the table of docs/results.md.
 
-    python -m benchmarks.compare_objectives --out runs/objectives [--steps 1500] [--tasks sst2,trec] [--only NAME ...]
+    python -m benchmarks.compare_objectives --out runs/objectives [--steps 1000] [--tasks sst2,trec] [--only NAME ...]
 
 Every model is made from scratch by `petkit pretrain` on the same text (builtin:docs and the prose in $PETKIT_DATA/corpus, not
 WikiText), with the builtin model's tokenizer and the same steps, rows, length and rate. Then `petkit evaluate` trains PET from each on the
@@ -65,7 +65,7 @@ def few_shot(model: str, task: str, out: Path, options: argparse.Namespace) -> d
         splits="given:lmbff16",
         methods=METHODS,
         preset_name="small",
-        changes={"threads": 1, "adapt_steps": options.adapt, "patterns": "0,1", "pool_limit": 300},
+        changes={"threads": 1, "adapt_steps": options.adapt, "patterns": "0,1", "pool_limit": 300, "classifier.steps": 200},
         calibration_folds=0,
         test_limit=1000,
         allow_overlap=task in ALLOW_OVERLAP,
@@ -78,7 +78,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--size", default="layers=2,hidden=128")
     parser.add_argument("--tasks", default="sst2,trec")
     parser.add_argument("--adapt", type=int, default=0)
