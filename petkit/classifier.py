@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from petkit.backbones import FAMILIES
-from petkit.backbones.modelfiles import quiet
+from petkit.backbones.plain import inputs_of, save_for_pipelines
 from petkit.batching import Batch, collate, token_budget_batches
 from petkit.encoding.encoded import Encoded
 from petkit.errors import ModelError
@@ -31,15 +29,8 @@ __all__ = ["classifier_logits", "divide_logits", "predict_logits", "save_classif
 
 def classifier_logits(model: Any, batch: Batch) -> Tensor:
     """(B, C) float32 logits of a transformers sequence classifier for one or two segments."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if _takes_types(model):
-        inputs["token_type_ids"] = batch.token_type_ids
-    logits: Tensor = model(**inputs).logits
+    logits: Tensor = model(**inputs_of(model, batch)).logits
     return logits.float()
-
-
-def _takes_types(model: Any) -> bool:
-    return FAMILIES[model.config.model_type].types and model.config.type_vocab_size > 1
 
 
 def train_classifier(
@@ -108,20 +99,6 @@ def divide_logits(model: Any, temperature: float) -> None:
 
 def save_classifier(model: Any, tokenizer: Any, folder: Path, *, task: Task, max_length: int, card: str) -> None:
     """Write model (safetensors, label names in the config), tokenizer, card, and ``petkit.json`` with the task into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with quiet():
-        model.to("cpu").save_pretrained(str(folder))
-        _for_pipelines(tokenizer, model, max_length).save_pretrained(str(folder))
+    save_for_pipelines(model, tokenizer, folder, max_length=max_length)
     write_json(folder / "petkit.json", {"schema": 1, "task": task_spec(task), "labels": list(task.labels), "max_length": max_length})
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def _for_pipelines(tokenizer: Any, model: Any, max_length: int) -> Any:
-    """The tokenizer as plain pipelines need it, so that they feed the model what it learned from: cut to as many tokens, and with
-    token types if it takes them, which transformers 5 leaves out for ALBERT."""
-    changed = copy.deepcopy(tokenizer)
-    changed.model_max_length = max_length
-    if _takes_types(model) and "token_type_ids" not in tokenizer.model_input_names:
-        changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
-        changed.init_kwargs["model_input_names"] = changed.model_input_names
-    return changed

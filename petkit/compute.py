@@ -11,7 +11,7 @@ import torch
 from petkit.errors import SettingsError
 from petkit.settings import Settings
 
-__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision", "default_threads"]
+__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision", "default_threads", "use_threads"]
 
 
 def choose_device(name: str = "auto") -> str:
@@ -49,12 +49,22 @@ def autocast_dtype(precision: str) -> torch.dtype | None:
 @contextmanager
 def computing(settings: Settings) -> Iterator[None]:
     """The number of threads that the settings name, and deterministic kernels if they ask for them; as before afterwards."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(settings.threads)
+    deterministic = torch.are_deterministic_algorithms_enabled()
     if settings.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     try:
+        with use_threads(settings.threads):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
+
+
+@contextmanager
+def use_threads(number: int) -> Iterator[None]:
+    """So many threads of the CPU; as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(before)

@@ -25,6 +25,7 @@ from petkit.predicting import Classifier
 from petkit.pvp import Task
 from petkit.rows import Rows
 from petkit.textcolumns import column_values, is_dataset, text_columns
+from petkit.verbose import Lines
 
 __all__ = ["PETClassifier"]
 
@@ -49,6 +50,8 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             which is much less to learn from.
         language: BCP 47 tag of the texts, if no task says it. out: a new folder that keeps the run; None keeps only the classifier.
         device: auto, cpu, cuda ... random_state: a number, a RandomState, or None for another result each time.
+        verbose: lines on standard error while ``fit`` trains. 0: none. 1: notices, and every stage that is done. 2: also the steps of
+            a stage, every ten seconds.
 
     Attributes:
         classes_: (C,) the labels, sorted, of the type that ``y`` had. n_features_in_: number of text fields.
@@ -75,6 +78,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         out: str | Path | None = None,
         device: str = "auto",
         random_state: Any = 42,
+        verbose: int = 0,
     ) -> None:
         self.task = task
         self.label_words = label_words
@@ -90,6 +94,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.out = out
         self.device = device
         self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn may feed it: text, not numbers."""
@@ -240,9 +245,19 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         seed = int(seed) if isinstance(seed, int | np.integer) else int(check_random_state(seed).randint(2**31 - 1))
         changes = {**_QUICK, **(self.settings or {}), "method": self.method, "seed": seed}
         with tempfile.TemporaryDirectory(prefix="petkit-") as folder:
-            out = Path(folder) / "run" if self.out is None else self.out
+            out = Path(folder) / "run" if self.out is None else Path(self.out)
+            lines = Lines(self.verbose, out, name=type(self).__name__)
             result = train_run(
-                task, out=out, train=train, unlabeled=pool, model=self.model, preset_name=self.preset, changes=changes, device=self.device
+                task,
+                out=out,
+                train=train,
+                unlabeled=pool,
+                model=self.model,
+                preset_name=self.preset,
+                changes=changes,
+                device=self.device,
+                on_event=lines.event,
+                on_notice=lines.notice,
             )
             made = result.path / "classifier"
             self.classifier_, self._files_ = Classifier.load(made, device=self.device), _small_files(made)

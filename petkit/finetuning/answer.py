@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForQuestionAnswering
 
+from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch
 from petkit.encoding.encoded import Encoded
 from petkit.encoding.tokenizing import Spans, plain_tokenizer
@@ -21,7 +22,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.finetuning.exactmatch import answer_scores
 from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
 from petkit.finetuning.loop import batches
-from petkit.finetuning.models import ENCODERS, inputs_of, open_model
+from petkit.finetuning.models import ENCODERS, open_model
 from petkit.finetuning.rows import Question
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.spans import WindowScores, best_spans, null_score

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForSequenceClassification
 
+from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch
 from petkit.data.problems import Problems
 from petkit.data.readers import source_stem
@@ -22,7 +23,7 @@ from petkit.encoding.encoded import Encoded
 from petkit.errors import DataError
 from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
 from petkit.finetuning.loop import batches
-from petkit.finetuning.models import CAUSAL, ENCODERS, inputs_of, named_labels, open_model
+from petkit.finetuning.models import CAUSAL, ENCODERS, named_labels, open_model
 from petkit.finetuning.rows import LabelledText
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.sources import complete_records, text_value, unseen
@@ -37,7 +38,7 @@ def read(source: str, settings: FinetuneSettings) -> list[LabelledText]:
     columns, label = settings.fields or (), settings.label_column or ""
     problems, stem = Problems(source), source_stem(source)
     rows = []
-    for record in complete_records(source, dict.fromkeys(columns, "--fields "), problems):
+    for record in complete_records(source, dict.fromkeys(columns, "--text-column "), problems):
         texts = [text_value(record, column, problems) for column in columns]
         known = record.values.get(label) is not None
         rows.append(LabelledText(f"{stem}:{record.row}", texts, text_value(record, label, problems, whole=True) if known else None))

@@ -1,15 +1,11 @@
-"""Checkpoints of every kind that is fine-tuned here: opened from safetensors only, saved so that plain transformers opens them."""
+"""Checkpoints of every kind that is fine-tuned here: opened from safetensors only."""
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 from transformers import AutoConfig
 
 from petkit.backbones import FAMILIES, load_tokenizer
@@ -18,24 +14,20 @@ from petkit.backbones.modelfiles import (
     check_folder,
     check_model_type,
     open_pretrained,
-    quiet,
     refuse_model_type,
     resolve,
 )
-from petkit.batching import Batch
 from petkit.errors import ModelError
 
 __all__ = [
     "CAUSAL",
     "ENCODERS",
     "TEXT_TO_TEXT",
-    "inputs_of",
     "longest_input",
     "named_labels",
     "open_config",
     "open_model",
     "open_tokenizer",
-    "save_model",
 ]
 
 ENCODERS: Final = tuple(FAMILIES)
@@ -92,27 +84,3 @@ def longest_input(config: Any) -> int | None:
         return longest_of_family(config)
     found = getattr(config, "max_position_embeddings", None)
     return None if found is None else int(found)
-
-
-def takes_types(model: Any) -> bool:
-    """Whether the model tells first and second segments apart by token types."""
-    return getattr(model.config, "type_vocab_size", 0) > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
-
-
-def inputs_of(model: Any, batch: Batch) -> dict[str, Tensor]:
-    """A batch as the model's keyword arguments."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    return inputs | ({"token_type_ids": batch.token_type_ids} if takes_types(model) else {})
-
-
-def save_model(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None:
-    """Write model (safetensors) and tokenizer; what a plain pipeline feeds the model then is what it learned from."""
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = copy.deepcopy(tokenizer)
-    changed.model_max_length = max_length
-    if takes_types(model) and "token_type_ids" not in tokenizer.model_input_names:  # transformers 5 leaves them out for ALBERT
-        changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
-        changed.init_kwargs["model_input_names"] = changed.model_input_names
-    with quiet():
-        model.to("cpu").save_pretrained(str(folder))
-        changed.save_pretrained(str(folder))

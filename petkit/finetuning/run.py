@@ -8,10 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from petkit.canonical import plain
-from petkit.compute import choose_device
+from petkit.compute import choose_device, default_threads
 from petkit.errors import ModelError, RunError, SettingsError, UserError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_bytes, write_json
@@ -98,7 +96,7 @@ def finetune(
 def _on_this_machine(root: Path, settings: FinetuneSettings) -> FinetuneSettings:
     """With the device and the number of threads that it is computed with; a run that is resumed keeps its number of threads."""
     recorded = read_status(root).manifest["settings"].get("settings", {}) if (root / MANIFEST).is_file() else {}
-    count = settings.threads or recorded.get("threads") or torch.get_num_threads()
+    count = settings.threads or recorded.get("threads") or default_threads()
     return replace(settings, device=choose_device(settings.device), threads=count)
 
 

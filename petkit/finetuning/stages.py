@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
+from petkit.backbones.plain import save_for_pipelines
 from petkit.canonical import hash_json
+from petkit.compute import default_threads, use_threads
 from petkit.errors import RunError
 from petkit.files import write_text
 from petkit.finetuning.card import card
 from petkit.finetuning.kind import Job, Kind, Prediction
 from petkit.finetuning.kinds import kind_of
 from petkit.finetuning.loop import fit
-from petkit.finetuning.models import open_config, open_tokenizer, save_model
+from petkit.finetuning.models import open_config, open_tokenizer
 from petkit.finetuning.rows import as_lines, load_rows, save_rows
 from petkit.finetuning.settings import settings_from
 from petkit.units import UnitContext
@@ -51,11 +50,11 @@ def model_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train; writes the model as plain transformers opens it. Record: ``steps``, ``losses``, ``counts``, what learned."""
     kind = kind_of(spec["kind"])
     rows, job = _rows(kind, context, "train"), _job(kind, spec, spec["model"])
-    with threads(job.settings.threads):
+    with use_threads(job.settings.threads or default_threads()):
         lessons = kind.lessons(rows, job)
         model = kind.open(spec["model"], job, context.seed_for("finetune", "head"))
         trained = fit(model, lessons, job, seed=context.seed_for("finetune"), context=context)
-    save_model(model, job.tokenizer, context.out, max_length=job.settings.max_length or 0)
+    save_for_pipelines(model, job.tokenizer, context.out, max_length=job.settings.max_length or 0)
     write_text(context.out / "README.md", card(kind, spec, rows=len(rows)))
     return {
         "steps": trained.steps,
@@ -71,7 +70,7 @@ def predictions_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, An
     """Stage: the finished model, opened anew, on the test rows; writes ``predictions.jsonl``. Record: ``test`` scores, rows ``cut``."""
     kind, folder = kind_of(spec["kind"]), str(context.need(MODEL))
     rows, job = _rows(kind, context, "test"), _job(kind, spec, folder)
-    with threads(job.settings.threads):
+    with use_threads(job.settings.threads or default_threads()):
         found = kind.predict(kind.open(folder, job, 0), rows, job)
     write_text(context.out / "predictions.jsonl", as_lines(_with_row(row, one) for row, one in zip(rows, found, strict=True)))
     return {"test": kind.score(rows, found, job), "cut": sum(one.get("cut", False) for one in found)}
@@ -90,14 +89,3 @@ def _job(kind: Kind[Any], spec: dict[str, Any], path: str) -> Job:
 
 def _rows(kind: Kind[Any], context: UnitContext, part: str) -> list[Any]:
     return load_rows(Path(context.need(ROWS)) / f"{part}.jsonl", kind.row)
-
-
-@contextmanager
-def threads(number: int | None) -> Iterator[None]:
-    """So many threads of the CPU (None: as many as there are now); as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForTokenClassification
 
+from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch
 from petkit.encoding.encoded import Encoded
 from petkit.encoding.tokenizing import Spans, plain_tokenizer
@@ -24,7 +25,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.finetuning.entities import entity_scores, tag_order
 from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
 from petkit.finetuning.loop import batches
-from petkit.finetuning.models import ENCODERS, inputs_of, named_labels, open_model
+from petkit.finetuning.models import ENCODERS, named_labels, open_model
 from petkit.finetuning.rows import TaggedSentence
 from petkit.finetuning.sentences import read_sentences
 from petkit.finetuning.settings import FinetuneSettings

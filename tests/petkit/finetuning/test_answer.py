@@ -11,12 +11,12 @@ import pytest
 import torch
 from transformers import AutoModelForQuestionAnswering
 
+from petkit.backbones.plain import save_for_pipelines
 from petkit.batching import collate
 from petkit.errors import DataError, SettingsError
 from petkit.finetuning import FinetuneSettings
 from petkit.finetuning.answer import ANSWER, LONGEST_QUESTION, ask, targets
 from petkit.finetuning.kind import Job
-from petkit.finetuning.models import save_model
 from petkit.finetuning.rows import Question
 from petkit.finetuning.squad import read_questions
 from tests.builders import FAMILIES, tokenizer
@@ -195,7 +195,7 @@ def test_training_questions_need_answers() -> None:
 def test_plain_transformers_opens_what_is_saved(tmp_path: Path) -> None:
     chosen = job(tmp_path / "m")
     model = answerer(tmp_path / "m", chosen)
-    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=48)
+    save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=48)
     again = AutoModelForQuestionAnswering.from_pretrained(tmp_path / "saved").eval()
     inputs = chosen.tokenizer(ROWS[0].question, ROWS[0].context, return_tensors="pt", truncation=True, max_length=48)
     with torch.no_grad():

@@ -11,12 +11,13 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 from transformers import pipeline
 
+from petkit.backbones.plain import inputs_of, save_for_pipelines
 from petkit.batching import collate
 from petkit.errors import DataError, ModelError
 from petkit.finetuning import FinetuneSettings
 from petkit.finetuning.classify import CLASSIFY, encode_texts
 from petkit.finetuning.kind import Job
-from petkit.finetuning.models import CAUSAL, inputs_of, open_config, open_tokenizer, save_model
+from petkit.finetuning.models import CAUSAL, open_config, open_tokenizer
 from petkit.finetuning.rows import LabelledText
 from tests.builders import FAMILIES
 from tests.petkit.finetuning import tiny
@@ -79,7 +80,7 @@ def test_causal_models_get_a_padding_token_and_keep_it(tmp_path: Path) -> None:
     chosen = job(tmp_path / "m", "gpt2")
     model = classifier(tmp_path / "m", chosen)
     assert model.config.pad_token_id == chosen.tokenizer.pad_token_id == chosen.tokenizer.eos_token_id
-    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=96)
+    save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=96)
     assert open_config(str(tmp_path / "saved"), CAUSAL).pad_token_id == open_tokenizer(str(tmp_path / "saved")).pad_token_id is not None
 
 
@@ -95,7 +96,7 @@ def test_a_plain_pipeline_gives_the_same_probabilities(family: str, tmp_path: Pa
     model = classifier(tmp_path / "m", chosen)
     rows = TEXTS if family == "gpt2" else [*TEXTS, *PAIRS]
     ours = [CLASSIFY.predict(model, part, chosen) for part in ((TEXTS,) if family == "gpt2" else (TEXTS, PAIRS))]
-    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
+    save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
     classify = pipeline("text-classification", model=str(tmp_path / "saved"), top_k=None)
     for row, prediction in zip(rows, [one for part in ours for one in part], strict=True):
         inputs: Any = {"text": row.texts[0], "text_pair": row.texts[1]} if len(row.texts) > 1 else row.texts[0]
@@ -150,7 +151,10 @@ def test_rows_are_read_by_their_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"texts": "a", "label": "x"}], "no column 'text'; the columns are 'texts', 'label'; say which one holds it with --fields texts"),
+        (
+            [{"texts": "a", "label": "x"}],
+            "no column 'text'; the columns are 'texts', 'label'; say which one holds it with --text-column",
+        ),
         ([{"text": "a"}, {"label": "x"}], "no column 'text': row 2; each row needs one"),
         ([{"text": "  "}], "empty or blank text in column 'text': row 1"),
         ([{"text": ["a"]}], "column 'text' must hold text or numbers: row 1 holds a list"),

@@ -10,12 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from petkit.backbones.plain import save_for_pipelines
 from petkit.batching import collate
 from petkit.errors import DataError
 from petkit.finetuning import FinetuneSettings, generate
 from petkit.finetuning.generate import GENERATE
 from petkit.finetuning.kind import Job
-from petkit.finetuning.models import TEXT_TO_TEXT, save_model
+from petkit.finetuning.models import TEXT_TO_TEXT
 from petkit.finetuning.rows import SourceText
 from tests.petkit.finetuning.tiny import TEXTS, job_for, jsonl, writer
 
@@ -51,7 +52,7 @@ def test_beam_search_is_that_of_plain_transformers_on_the_saved_model(family: st
         for parameter in model.parameters():
             parameter.add_(0.5 * torch.randn(parameter.shape, generator=noise) if parameter.ndim > 1 else 0.0)
     found = [one["text"] for one in GENERATE.predict(model, ROWS, chosen)]
-    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
+    save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
     again, words = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "saved").eval(), AutoTokenizer.from_pretrained(tmp_path / "saved")
     assert again.generation_config.num_beams == beams
     for row, text in zip(ROWS, found, strict=True):

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, pipeline
 
+from petkit.backbones.plain import save_for_pipelines
 from petkit.batching import collate
 from petkit.errors import DataError, SettingsError
 from petkit.finetuning import FinetuneSettings
 from petkit.finetuning.kind import Job
-from petkit.finetuning.models import save_model
 from petkit.finetuning.rows import TaggedSentence
 from petkit.finetuning.tag import TAG, tokenise
 from tests.builders import FAMILIES, tokenizer
@@ -124,7 +124,7 @@ def test_a_plain_pipeline_gives_the_same_tags(family: str, tmp_path: Path) -> No
     model = tagger(tmp_path / "m", chosen)
     found = TAG.predict(model, ROWS, chosen)
     assert len({tag for row in found for tag in row["tags"]}) > 1
-    save_model(model, chosen.tokenizer, tmp_path / "saved", max_length=128)
+    save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=128)
     tag = pipeline("token-classification", model=str(tmp_path / "saved"), ignore_labels=[])
     for row, prediction in zip(ROWS, found, strict=True):
         text, pieces = " ".join(row.tokens), tag(" ".join(row.tokens))
@@ -144,7 +144,7 @@ def test_tags_do_not_depend_on_the_batch(tmp_path: Path) -> None:
 
 def test_the_saved_head_names_its_tags(tmp_path: Path) -> None:
     chosen = job(tmp_path)
-    save_model(TAG.open(str(tmp_path), chosen, 0), chosen.tokenizer, tmp_path / "saved", max_length=64)
+    save_for_pipelines(TAG.open(str(tmp_path), chosen, 0), chosen.tokenizer, tmp_path / "saved", max_length=64)
     assert list(AutoModelForTokenClassification.from_pretrained(tmp_path / "saved").config.id2label.values()) == LABELS
 
 
