@@ -154,6 +154,18 @@ def test_what_cannot_be_learned_is_refused(model: str) -> None:
         quick(model).predict(NEW)
 
 
+def test_training_is_silent_unless_it_is_asked_to_tell(model: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """Every unit of the run has its line; the numbers do not depend on it."""
+    wanted = ["rows", "checkpoint", "untrained-p0", "g0-p0-s0", "g0-ensemble", "classifier"]
+    silent = quick(model, method="single").fit(TEXTS, LABELS)
+    assert capfd.readouterr() == ("", "")
+    telling = quick(model, method="single", verbose=1).fit(TEXTS, LABELS)
+    shown = capfd.readouterr()
+    found = [line.rpartition(", ")[0] for line in shown.err.splitlines() if " Note: " not in line]
+    assert (shown.out, found) == ("", [f"[PETClassifier] {number} of 6 done: {unit}" for number, unit in enumerate(wanted, start=1)])
+    np.testing.assert_array_equal(telling.predict_proba(NEW), silent.predict_proba(NEW))
+
+
 def test_pickles_hold_no_torch_object(fitted: PETClassifier) -> None:
     modules = set()
 
