@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
+from petkit.choices import not_there
 from petkit.cli.exits import REGRESSION
 from petkit.cli.options import AsJson, ColumnMap, Device, DropBlank, Encoding, KeepBlank, ModelName, TrustRemoteCode, pairs
 from petkit.cli.reporter import print_json
@@ -155,7 +156,7 @@ def read_earlier(folder: Path) -> dict[str, Any]:
     from petkit.files import read_json_checked
 
     if not (folder / "report.json").is_file():
-        raise RunError(f"--against {folder}: no report.json there; give the folder of a finished study")
+        raise RunError(f"--against {folder}: no report.json there; give the folder of a finished study{not_there(folder)}")
     report = read_json_checked(folder / "report.json")
     if report.get("kind") != "study":
         raise RunError(f"--against {folder}: its report is not one of petkit evaluate")

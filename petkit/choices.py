@@ -68,8 +68,10 @@ def legal_are(given: object, names: Collection[str]) -> str:
 
 
 def not_there(path: str | Path) -> str:
-    """``did_you_mean`` for a file or folder that is not there: the names beside it that are like its own."""
+    """``did_you_mean`` for a file or folder, if it is not there: the names beside it that are like its own."""
     asked = Path(path)
+    if os.path.exists(asked):  # Path.exists raises on names that are too long
+        return ""
     with contextlib.suppress(OSError), os.scandir(asked.parent) as beside:
         return did_you_mean(asked.name, [entry.name for entry in islice(beside, _FILES)])
     return ""

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from petkit import files
 from petkit.canonical import canonical_json, plain
+from petkit.choices import not_there
 from petkit.errors import RunError, raise_problems
 from petkit.files import DamagedFileError
 from petkit.locks import holder, locked
@@ -143,7 +144,7 @@ def read_status(path: str | Path) -> RunStatus:
     """Look at a run folder without locking it or changing anything; ``RunError`` if it is not one."""
     root = Path(path)
     if not (root / MANIFEST).exists():
-        raise RunError(f"{root} is not a run folder: it has no {MANIFEST}")
+        raise RunError(f"{root} is not a run folder: it has no {MANIFEST}{not_there(root)}")
     manifest = _read_manifest(root / MANIFEST)
     units = tuple(_unit_status(root, name) for name in _read_plan(root))
     return RunStatus(root, manifest, holder(root / LOCK), units)

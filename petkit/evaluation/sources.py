@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from petkit.choices import did_you_mean
+from petkit.choices import did_you_mean, not_there
 from petkit.errors import DataError, raise_problems
 
 __all__ = ["GivenSplit", "Sources", "find_sources"]
@@ -82,7 +82,7 @@ def _nothing_for(name: str, parents: Sequence[Path], *, alone: bool) -> str:
     inside = sorted(folder.name for folder in parent.iterdir() if _file(folder, "train") is not None) if parent.is_dir() else []
     there = f"; folders with a train file there: {', '.join(inside[:20])}" if inside else ""
     looked = f"{parent} and {parent / name}" if alone else f"{parent / name}"
-    wanted, hint = ", ".join("train" + ending for ending in ENDINGS), did_you_mean(name, inside)
+    wanted, hint = ", ".join("train" + ending for ending in ENDINGS), did_you_mean(name, inside) or not_there(parent)
     return f"no train file ({wanted}) in {looked}{there}; or give {name}=DIR{hint}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from petkit.choices import did_you_mean
 from petkit.data.hints import no_column
 from petkit.data.problems import Places, Problems, Record, listed
 from petkit.data.readers import records_of
@@ -86,4 +87,5 @@ def unseen(found: Mapping[str, str], legal: Sequence[str], *, what: str) -> None
     if strange:
         named = ", ".join(f"{label!r} (first in {name})" for label, name in list(strange.items())[:5])
         more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
-        raise DataError(f"{what} of the test rows that no training row has: {named}{more}; the training rows have {listed(legal)}")
+        known = f"the training rows have {listed(legal)}{did_you_mean(list(strange), legal)}"
+        raise DataError(f"{what} of the test rows that no training row has: {named}{more}; {known}")

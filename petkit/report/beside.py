@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.canonical import plain
+from petkit.choices import not_there
 from petkit.errors import RunError, SettingsError, raise_problems
 from petkit.files import make_directory, read_json_checked, write_json, write_text
 from petkit.report.compare import check_comparable, difference, same_splits
@@ -27,7 +28,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     """The report.json of a run or study; RunError if there is none, or one that this petkit does not read."""
     path = folder / "report.json"
     if not path.is_file():
-        raise RunError(f"{folder}: no report.json there; give the folder of a finished run or study")
+        raise RunError(f"{folder}: no report.json there; give the folder of a finished run or study{not_there(folder)}")
     report = read_json_checked(path)
     if report.get("kind") == "finetuning":
         raise RunError(f"{folder} is a fine-tuning run, which has no page; its scores are in {path} and were shown by petkit finetune")

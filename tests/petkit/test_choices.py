@@ -7,17 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from petkit import Task, loading
+from petkit import Classifier, Task, loading
 from petkit.choices import did_you_mean, legal_are, nearest, not_there
+from petkit.cli.evaluate import read_earlier
+from petkit.cli.pretrain import _size
 from petkit.data import readers, rows
 from petkit.errors import UserError
 from petkit.evaluation.sources import find_sources
 from petkit.evaluation.study import evaluate
+from petkit.finetuning import sources
 from petkit.finetuning.settings import FinetuneSettings, check_kind
 from petkit.guessing import guess_columns
 from petkit.objectives import presets
 from petkit.objectives.texttotext import Denoising
 from petkit.pretraining.architectures import architecture
+from petkit.pretraining.corpus import source_files
+from petkit.pretraining.tokenizers import new_tokenizer
+from petkit.report.beside import read_report
+from petkit.runs import read_status
 from petkit.settings import Settings, apply_changes, preset
 from petkit.strategies import strategy
 from petkit.textcolumns import column_values, text_columns
@@ -64,6 +71,10 @@ class Frame(dict[str, list[object]]):
     columns = ("review", "stars")
 
 
+def unseen_label() -> None:
+    sources.unseen({"positiv": "test:1"}, ["negative", "positive"], what="labels")
+
+
 REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
     "setting": (lambda: apply_changes(Settings(), {"patern": "0"}), "patterns?"),
     "setting of a part": (lambda: apply_changes(Settings(), {"member": {"setps": 3}}), "member.steps"),
@@ -95,6 +106,13 @@ REFUSALS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: Task(name="t", fields=("text",), patterns="{mask} {txt}", verbalizer={"n": "a", "p": "b"}),
         "text",
     ),
+    "transform": (
+        lambda: Task(name="t", fields=("text",), patterns="{mask} {text:lowercase}", verbalizer={"n": "a", "p": "b"}),
+        "lowercase_first?",
+    ),
+    "label of test rows": (unseen_label, "positive?"),
+    "size of a model": (lambda: _size("tinny"), "tiny?"),
+    "tokenizer": (lambda: new_tokenizer("unigramm", lambda: ["a"], size=500), "unigram?"),
     "column to guess from": (lambda: guess_columns([{"review": "a", "stars": "1"}], texts=["reviw"]), "review?"),
     "column of texts": (lambda: text_columns(Frame(TABLE), ["reviw"]), "review?"),
     "column of labels": (lambda: column_values(Frame(TABLE), "star"), "stars?"),
@@ -121,6 +139,11 @@ def test_folders_and_files_of_other_names(tmp_path: Path) -> None:
         find_sources(["yelpfull", "other"], [str(tmp_path)], given=None)
     with pytest.raises(UserError, match=r"did you mean given\?"):
         find_sources(["yelp_full"], [str(tmp_path)], given="given:givn")
+    with pytest.raises(UserError, match=r"did you mean yelp_full\?"):
+        find_sources(["yelp_full"], [str(tmp_path / "yelp_fulll")], given=None)
+    for asks in (read_status, read_report, read_earlier, Classifier.load, lambda path: source_files(str(path))):
+        with pytest.raises(UserError, match=r"did you mean yelp_full\?$"):
+            asks(tmp_path / "yelp-full")
     (tmp_path / "rows.cvs").touch()
     with pytest.raises(UserError, match=r"did you mean \.csv"):
         list(readers.iter_records(str(tmp_path / "rows.cvs")))
