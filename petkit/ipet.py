@@ -17,7 +17,7 @@ from petkit.rows import Rows
 from petkit.stages import Stage
 from petkit.units import UnitContext
 
-__all__ = ["Chosen", "choose_rows", "draw_teachers", "generations", "quotas", "sets_unit"]
+__all__ = ["Chosen", "choose_rows", "draw_teachers", "generations", "pool_shares", "quotas", "sets_unit"]
 
 Float = npt.NDArray[np.float32]
 
@@ -37,20 +37,21 @@ def generations(labeled: int, *, scale: float = 5.0) -> int:
     return max(1, math.ceil(exact - 1e-9))
 
 
-def quotas(counts: Sequence[int], generation: int, *, scale: float = 5.0) -> list[int]:
+def quotas(counts: Sequence[int], generation: int, *, scale: float = 5.0, shares: Sequence[float] | None = None) -> list[int]:
     """New rows per label for a generation (1 is the first after 0): N_0 d^g - N_0 in all, in the proportion of the labelled rows.
 
     Without labelled rows: equal numbers, 10 d^(g-1) in all. Shares are rounded by largest remainder.
 
     Args:
-        counts: labelled rows of each label.
+        counts: labelled rows of each label. shares: other proportions, which add up to 1.
 
-    >>> quotas([5, 5], 1), quotas([0, 0], 1), quotas([1, 3], 1)
-    ([20, 20], [5, 5], [4, 12])
+    >>> quotas([5, 5], 1), quotas([0, 0], 1), quotas([1, 3], 1), quotas([5, 5], 1, shares=[0.9, 0.1])
+    ([20, 20], [5, 5], [4, 12], [36, 4])
     """
     total = sum(counts)
     size = start_size(total, scale) * scale**generation - total
-    shares = [count / total for count in counts] if total else [1 / len(counts)] * len(counts)
+    if shares is None:
+        shares = [count / total for count in counts] if total else [1 / len(counts)] * len(counts)
     wanted = math.floor(size + 0.5)
     exact = [share * wanted for share in shares]
     floors = [math.floor(value) for value in exact]
@@ -58,6 +59,16 @@ def quotas(counts: Sequence[int], generation: int, *, scale: float = 5.0) -> lis
     for i in order[: wanted - sum(floors)]:
         floors[i] += 1
     return floors
+
+
+def pool_shares(scores: Float) -> list[float]:
+    """How common each label is in the pool, by the mean of its probability: what (N, C) mixed scores say at T = 1.
+
+    >>> pool_shares(np.log(np.array([[0.9, 0.1], [0.5, 0.5]], np.float32)))
+    [0.7, 0.3]
+    """
+    means = soft_labels(scores, temperature=1.0).astype(np.float64).mean(axis=0)
+    return [round(float(share), 6) for share in means / means.sum()]
 
 
 def draw_teachers(members: int, student: int, *, share: float, rng: np.random.Generator) -> list[int]:
@@ -129,9 +140,10 @@ def sets_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     stage = Stage.of(spec, context)
     pool, labels = stage.rows("pool"), stage.task.labels
     counts = np.bincount(np.asarray(stage.rows("train").labels, dtype=np.int64), minlength=len(labels)).tolist()
-    quota = quotas(counts, spec["generation"], scale=stage.settings.ipet.scale)
     zero_shot = not sum(counts) and spec["generation"] == 1
     scores = [load_scores(context.need(name) / "pool.parquet") for name in spec["teachers"]]
+    shares = pool_shares(mix_scores(scores, spec["weights"])) if stage.settings.ipet.balance == "pool" and not zero_shot else None
+    quota = quotas(counts, spec["generation"], scale=stage.settings.ipet.scale, shares=shares)
     record: dict[str, Any] = {"quota": dict(zip(labels, quota, strict=True)), "short": {}, "rows": {}}
     for student, name in enumerate(spec["students"]):
         rng = stream(spec["seed"], "ipet", spec["generation"], name)

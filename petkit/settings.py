@@ -66,10 +66,12 @@ class IpetSettings:
     Attributes:
         generations: after generation 0; None for ceil(log_d(1000 / N_0)). scale: d.
         share: of the other members that label a member's new rows. most_likely: zero-shot start, rows per label to choose from.
+        balance: of the new rows' labels: as among the labelled rows, which is the paper's rule, or as the last generation sees the pool.
     """
 
     generations: int | None = None
     scale: float = 5.0
+    balance: Literal["labeled", "pool"] = "labeled"
     share: float = 0.25
     most_likely: int = 100
 
@@ -167,12 +169,14 @@ def _strategy_rule(name: str, text: str) -> tuple[bool, str]:
     return holds, f"{name}.strategy is {text!r}; {legal_forms(text, forms, why=why)}"
 
 
-def _choice_problems(settings: Any) -> list[str]:
+def _choice_problems(settings: Any, prefix: str = "") -> list[str]:
     found = []
-    for name, hint in get_type_hints(Settings).items():
+    for name, hint in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
-        if get_origin(hint) is Literal and value not in get_args(hint):
-            found.append(f"{name} is {value!r}; {legal_are(value, get_args(hint))}")
+        if is_dataclass(value):
+            found += _choice_problems(value, f"{name}.")
+        elif get_origin(hint) is Literal and value not in get_args(hint):
+            found.append(f"{prefix}{name} is {value!r}; {legal_are(value, get_args(hint))}")
     return found
 
 

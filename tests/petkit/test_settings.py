@@ -38,6 +38,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("ipet.scale", 1, "ipet.scale is 1"),
     ("ipet.share", 0, "ipet.share is 0"),
     ("ipet.share", 1.5, "ipet.share is 1.5; above 0 and at most 1"),
+    ("ipet.balance", "even", "ipet.balance is 'even'; legal are labeled, pool"),
     ("ipet.most_likely", 0, "ipet.most_likely is 0"),
 ]
 for _part in ("member", "classifier", "supervised"):
