@@ -209,7 +209,8 @@ def untrained_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]
 def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train one member, then score pool and test rows with it.
 
-    ``spec``: ``pattern`` index, ``repetition``, ``generation``, ``set`` (unit and file of the rows labelled for it, or None).
+    ``spec``: ``pattern`` index, ``repetition``, ``generation``, ``set`` (unit and file of the rows labelled for it, or None), and
+    ``development`` if a study wants the scores of such rows too, which no count includes.
     Record: ``pattern``, ``test`` scores, mean ``losses`` at the end, number of ``labeled`` rows, ``counts``, and how much was trained:
     ``trained_parameters``, ``parameters``, ``trained_share``.
     """
@@ -231,6 +232,9 @@ def member_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         parts = {"pool": pool, "test": stage.rows("test")}
         with tallying() as tally:
             scores = {part: scores_of(model, encoder, rows, pvp, settings) for part, rows in parts.items()}
+        if spec.get("development"):
+            parts["development"] = stage.rows("development")
+            scores["development"] = scores_of(model, encoder, parts["development"], pvp, settings)
     for part, rows in parts.items():
         save_scores(context.out / f"{part}.parquet", rows.ids, stage.task.labels, scores[part])
     if spec["keep"]:

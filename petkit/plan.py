@@ -12,12 +12,13 @@ from petkit.settings import Settings
 from petkit.stages import ADAPT, ROWS
 from petkit.units import Unit
 
-__all__ = ["CHECKPOINT", "CLASSIFIER", "SUPERVISED", "TFIDF", "Planner"]
+__all__ = ["CHECKPOINT", "CLASSIFIER", "MEMBER", "SUPERVISED", "TFIDF", "Planner"]
 
 CHECKPOINT, CLASSIFIER, SUPERVISED, TFIDF = "checkpoint", "classifier", "baseline-supervised", "baseline-tfidf"
 
+MEMBER = "petkit.members:member_unit"
+"""The function of every member's unit."""
 _UNTRAINED = "petkit.members:untrained_unit"
-_MEMBER = "petkit.members:member_unit"
 _ENSEMBLE = "petkit.ensemble:ensemble_unit"
 _SETS = "petkit.ipet:sets_unit"
 
@@ -120,7 +121,7 @@ class Planner:
             source = [sets_name(generation), f"{name}.parquet"] if generation else None
             pattern, repetition = self.pattern_of(generation)[index], index % self.settings.repetitions
             spec = {"pattern": pattern, "repetition": repetition, "generation": generation, "set": source, "keep": keep}
-            units.append(self._unit(name, _MEMBER, [sets_name(generation)] if generation else [], **spec))
+            units.append(self._unit(name, MEMBER, [sets_name(generation)] if generation else [], **spec))
         return [*sets, *units]
 
     def _sets(self, generation: int, weights: Sequence[float]) -> Unit:

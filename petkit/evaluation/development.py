@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from petkit.evaluation.cells import Results
 from petkit.evaluation.grid import DISTILLED, SEEDLESS, Group
@@ -43,7 +44,7 @@ def _of_method(results: Results, method: str) -> Iterator[dict[str, Any]]:
             yield {"task": task, "shots": shots, "method": method, "what": "seed", **choice(sets)}
         if method in DISTILLED and method != "single" and len(results.plan.patterns(groups[0][0].plan)) > 1:
             sets = [_patterns(results, group, method) for of_split in groups for group in of_split]
-            yield {"task": task, "shots": shots, "method": method, "what": "pattern", **choice([one for one in sets if one])}
+            yield {"task": task, "shots": shots, "method": method, "what": "pattern", **choice(sets)}
 
 
 def _gathered(groups: Sequence[Group]) -> Mapping[tuple[str, int | None], list[list[Group]]]:
@@ -68,23 +69,21 @@ def choice(sets: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
 
 
 def _seed(results: Results, group: Group, method: str) -> tuple[float, float]:
-    rows = load_rows(results.run.path(f"{group.of_split}.rows") / "development.parquet")
     found = results.scores(group, method, "development").argmax(axis=1)
-    return float(np.mean(found == np.asarray(rows.labels))), float(results.correct(group, method).mean())
+    return float(np.mean(found == _truth(results, group))), float(results.correct(group, method).mean())
 
 
 def _patterns(results: Results, group: Group, method: str) -> list[tuple[float, float]]:
-    """The members of the last generation, by what they say of those development rows that are in the pool."""
-    rows, planner = load_rows(results.run.path(f"{group.of_split}.rows") / "development.parquet"), results.plan.planner(group, method)
-    places = {name: place for place, name in enumerate(load_rows(results.run.path(f"{group.plan.tag}.rows") / "pool.parquet").ids)}
-    known = [(places[name], label) for name, label in zip(rows.ids, rows.labels, strict=True) if name in places]
-    if not known:
-        return []
-    where, truth = np.array([place for place, _ in known]), np.array([label for _, label in known])
-    test = np.asarray(results.rows(group.plan.tag, "test").labels)
-    found = []
+    """The members of the last generation."""
+    planner, found = results.plan.planner(group, method), []
+    truths = {"development": _truth(results, group), "test": np.asarray(results.rows(group.plan.tag, "test").labels)}
     for local in planner.names(planner.last):
         folder = results.run.path(results.plan.name(group, method, local))
-        pool, tested = (load_scores(folder / f"{part}.parquet").argmax(axis=1) for part in ("pool", "test"))
-        found.append((float(np.mean(pool[where] == truth)), float(np.mean(tested == test))))
+        chosen = {part: load_scores(folder / f"{part}.parquet").argmax(axis=1) for part in truths}
+        found.append((float(np.mean(chosen["development"] == truths["development"])), float(np.mean(chosen["test"] == truths["test"]))))
     return found
+
+
+def _truth(results: Results, group: Group) -> npt.NDArray[np.int64]:
+    """(N,) labels of the split's development rows."""
+    return np.asarray(load_rows(results.run.path(f"{group.of_split}.rows") / "development.parquet").labels, dtype=np.int64)

@@ -17,7 +17,7 @@ from typing import Any
 
 from petkit.ensemble import member_weights
 from petkit.evaluation.grid import DISTILLED, PROMPTED, Group, Study, TaskPlan
-from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, ensemble_name, untrained
+from petkit.plan import CHECKPOINT, CLASSIFIER, MEMBER, SUPERVISED, Planner, ensemble_name, untrained
 from petkit.settings import Settings
 from petkit.stages import ADAPT, ROWS, SHARED
 from petkit.taskspec import task_spec
@@ -139,6 +139,7 @@ class Plan:
         spec = {**unit.spec, "settings": self._normal(self.study.settings_for(method, group.split))}
         spec |= {"inner": {"function": unit.function, "name": unit.name, "names": names}}
         spec |= {"development": self.study.development} if last else {}
+        spec |= {"development": True} if self.study.development and unit.function == MEMBER else {}
         function = f"{_STAGES}:classifier_unit" if last else f"{_STAGES}:inner_unit"
         return Unit(self.name(group, method, unit.name), function, spec, needs=tuple(names.values()))
 

@@ -192,6 +192,22 @@ def test_what_a_development_set_would_have_gained(model: Path, data: Path, tmp_p
     assert [c["test"] for c in measured.report["cells"]] == [c["test"] for c in plain.report["cells"]]  # nothing is chosen by it
 
 
+@pytest.mark.slow
+def test_development_rows_need_not_be_in_the_pool(model: Path, tmp_path: Path) -> None:
+    """Given splits with their dev files beside raw texts of one's own: the members are asked about the development rows themselves."""
+    data = tiny_data(tmp_path / "data")
+    write(data / "unlabeled.jsonl", sentences()[100:120])
+    options: dict[str, Any] = {"methods": ("pet",), "splits": "given", "calibration_folds": 0}
+    measured = tiny_study(tmp_path / "out", data, model, **options, measure_development_gain=True)
+    (choice,) = measured.report["gain_from_development"]["choices"]
+    assert (choice["what"], choice["candidates"], choice["splits"]) == ("pattern", 2, 2)
+    members = sorted((measured.path / "stages").glob("*.g0-p*"))
+    assert [load_scores(folder / "development.parquet").shape for folder in members] == [(8, 2)] * 4
+    plain = tiny_study(tmp_path / "plain", data, model, **options)
+    assert [c["counts"] for c in plain.report["cells"]] == [c["counts"] for c in measured.report["cells"]]
+    assert not list((plain.path / "stages").glob("*.g0-p*/development.parquet"))
+
+
 def test_draws_by_chance_keep_the_imbalance(model: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     write(data / "train.jsonl", sentences()[:80], every=8)
