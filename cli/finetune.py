@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from typer import Argument, Option
 
-from petkit.cli.options import AsJson, Device, ModelName
+from petkit.cli.options import AsJson, Deterministic, Device, ModelName, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
 
 __all__ = ["finetune"]
@@ -59,7 +59,8 @@ def finetune(
     ] = None,
     seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: all, 8 at most; or OMP_NUM_THREADS.")] = None,
+    threads: Threads = None,
+    deterministic: Deterministic = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune a checkpoint on labelled rows. The same command resumes an unfinished run."""
@@ -88,6 +89,7 @@ def finetune(
         "beams": beams,
         "strategy": strategy,
         "threads": threads,
+        "deterministic": deterministic,
         "seed": seed,
     }
     from petkit import finetuning

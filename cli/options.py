@@ -16,6 +16,7 @@ __all__ = [
     "AdaptCommand",
     "AsJson",
     "ColumnMap",
+    "Deterministic",
     "Device",
     "DropBlank",
     "Encoding",
@@ -28,6 +29,7 @@ __all__ = [
     "RunFolderPath",
     "TaskName",
     "TextArguments",
+    "Threads",
     "TrustRemoteCode",
     "pairs",
 ]
@@ -39,6 +41,13 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A ready-made name
 RunFolderPath = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that petkit train wrote (--out).")]
 ModelName = Annotated[str, typer.Option("--model", metavar="MODEL", help="builtin, a local folder, or a name on the hub.")]
 Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="By kernels that give the same numbers every time; slower, and of use on a GPU only.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", help="Of the CPU; default: the run's, else all, 8 at most; or OMP_NUM_THREADS."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 ColumnMap = Annotated[
     list[str] | None,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from petkit.files import DamagedFileError, read_tensors_checked, write_tensors
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+__all__ = ["CHECKPOINT_FILE", "load_checkpoint", "save_checkpoint"]
+
+CHECKPOINT_FILE: Final = "training.safetensors"
+"""Its name in a unit's folder for checkpoints."""
 
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, extra: Mapping[str, Tensor]) -> None:

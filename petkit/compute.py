@@ -5,13 +5,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from petkit.errors import SettingsError
-from petkit.settings import Settings
+from petkit.runs import recorded
 
-__all__ = ["autocast_dtype", "choose_device", "computing", "default_precision", "default_threads", "use_threads"]
+__all__ = [
+    "Computed",
+    "autocast_dtype",
+    "choose_device",
+    "computing",
+    "default_precision",
+    "default_threads",
+    "resumed_threads",
+]
+
+
+class Computed(Protocol):
+    """Settings of what computes: the number of threads, None for ``default_threads``, and whether by deterministic kernels."""
+
+    @property
+    def threads(self) -> int | None: ...
+    @property
+    def deterministic(self) -> bool: ...
 
 
 def choose_device(name: str = "auto") -> str:
@@ -36,6 +55,11 @@ def default_threads() -> int:
     return int(asked) if asked.isdecimal() and int(asked) > 0 else min(8, os.cpu_count() or 1)
 
 
+def resumed_threads(root: Path, asked: int | None) -> int:
+    """The number asked for; else that of the run in the folder ``root``, which is to go on as it began; else ``default_threads``."""
+    return int(asked or recorded(root).get("settings", {}).get("threads") or default_threads())
+
+
 def default_precision(device: str) -> str:
     """bfloat16 on a GPU that computes in it; float32 elsewhere (bf16 is several times slower on most CPUs)."""
     return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
@@ -47,24 +71,14 @@ def autocast_dtype(precision: str) -> torch.dtype | None:
 
 
 @contextmanager
-def computing(settings: Settings) -> Iterator[None]:
+def computing(settings: Computed) -> Iterator[None]:
     """The number of threads that the settings name, and deterministic kernels if they ask for them; as before afterwards."""
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(settings.threads or default_threads())
     if settings.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        with use_threads(settings.threads):
-            yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-
-
-@contextmanager
-def use_threads(number: int) -> Iterator[None]:
-    """So many threads of the CPU; as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(threads)

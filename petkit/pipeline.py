@@ -6,7 +6,6 @@ rows -> [adapt] -> untrained patterns -> members -> ensemble -> (iPET: sets -> m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -18,7 +17,7 @@ from petkit.backbones.modelfiles import resolve
 from petkit.compute import choose_device, default_precision, default_threads
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
-from petkit.errors import DataError, RunError, UserError
+from petkit.errors import DataError, RunError
 from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
 from petkit.ipet import shortfalls
@@ -31,11 +30,12 @@ from petkit.pvp import Task
 from petkit.report import write_report
 from petkit.rowfiles import load_rows, save_rows
 from petkit.rows import Rows
-from petkit.runs import MANIFEST, PLAN, RunFolder, read_status
+from petkit.runs import MANIFEST, RunFolder, recorded
 from petkit.settings import Settings, apply_changes, preset, preset_for
 from petkit.stages import ROWS
 from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
+from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "train_run"]
 
@@ -137,7 +137,10 @@ def train_run(
         "trust_remote_code": trust_remote_code,
     }
     inputs = {name: rows.fingerprint() for name, rows in data.parts().items()} | {"model": checkpoint_digest(model)}
-    with RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run, _withdrawn_if_refused(run):
+    with (
+        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run,
+        withdrawn_if_refused(run, prepares=_prepares, also=(INCOMING,)),
+    ):
         for change in run.version_changes:
             on_notice(f"version changed since the run began: {change}")
         planner = Planner(task, settings, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
@@ -153,20 +156,16 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
     machine: dict[str, Any] = {"threads": default_threads(), "precision": default_precision(device)}
     if device != "cpu":
         machine["token_budget"] = 65536
-    if (root / MANIFEST).is_file():
-        recorded = read_status(root).manifest["settings"].get("settings", {})
-        machine |= {name: recorded[name] for name in ("threads", "precision", "token_budget") if name in recorded}
+    known = recorded(root).get("settings", {})
+    machine |= {name: known[name] for name in ("threads", "precision", "token_budget") if name in known}
     return apply_changes(base, {**machine, **changes})
 
 
 def as_recorded(root: Path, model: str) -> str:
     """The checkpoint's folder as the run's folder spells it, if it is the same one: ``m``, ``./m`` and ``/here/m`` are no other setting."""
-    if (root / MANIFEST).is_file():
-        recorded = read_status(root).manifest["settings"].get("model")
-        ours, theirs = Path(resolve(model)), Path(resolve(recorded or model))
-        if ours.is_dir() and theirs.is_dir() and ours.samefile(theirs):
-            return str(recorded or model)
-    return model
+    known = str(recorded(root).get("model") or model)
+    ours, theirs = Path(resolve(model)), Path(resolve(known))
+    return known if ours.is_dir() and theirs.is_dir() and ours.samefile(theirs) else model
 
 
 def parameters_of(model: str) -> int:
@@ -254,17 +253,9 @@ def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list
     return notices
 
 
-@contextmanager
-def _withdrawn_if_refused(run: RunFolder) -> Iterator[None]:
-    """Take a run back that a mistake of the user's ends before anything was trained: the corrected command needs an empty folder."""
-    try:
-        yield
-    except UserError as error:
-        names = {path.name for path in (run.root / "stages").glob("*")}
-        if not isinstance(error, RunError) and all(name in (ROWS, CHECKPOINT) or name.startswith("untrained-") for name in names):
-            for name in ("stages", "work", INCOMING, PLAN, MANIFEST):
-                remove(run.root / name)
-        raise
+def _prepares(name: str) -> bool:
+    """Whether a unit comes before all training."""
+    return name in (ROWS, CHECKPOINT) or name.startswith("untrained-")
 
 
 INCOMING = "incoming"

@@ -28,7 +28,7 @@ from petkit.files import DamagedFileError
 from petkit.locks import holder, locked
 from petkit.units import StageRecord, State, Unit, check_stage, stage_folder, unit_key, work_folder
 
-__all__ = ["RunFolder", "RunStatus", "UnitStatus", "read_status"]
+__all__ = ["RunFolder", "RunStatus", "UnitStatus", "read_status", "recorded"]
 
 SCHEMA = 1
 """Version of the folder's layout, in run.json."""
@@ -148,6 +148,12 @@ def read_status(path: str | Path) -> RunStatus:
     manifest = _read_manifest(root / MANIFEST)
     units = tuple(_unit_status(root, name) for name in _read_plan(root))
     return RunStatus(root, manifest, holder(root / LOCK), units)
+
+
+def recorded(root: Path) -> dict[str, Any]:
+    """The settings that the run in a folder was made with; empty where none is."""
+    found: dict[str, Any] = _read_manifest(root / MANIFEST)["settings"] if (root / MANIFEST).is_file() else {}
+    return found
 
 
 def _unit_status(root: Path, name: str) -> UnitStatus:

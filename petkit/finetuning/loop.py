@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from petkit.batching import Batch, collate, token_budget_batches
+from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.encoding.encoded import Encoded
 from petkit.finetuning.kind import Job, Lessons
 from petkit.sampling import epoch_batch
@@ -41,7 +42,7 @@ def fit(model: Any, lessons: Lessons, job: Job, *, seed: int, context: UnitConte
             settings.training(size),
             seed=seed,
             stage=STAGE,
-            checkpoint=context.work / "training.safetensors" if context else None,
+            checkpoint=context.work / CHECKPOINT_FILE if context else None,
             before_step=before_step,
             on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
         )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from petkit.canonical import plain
-from petkit.compute import choose_device, default_threads
-from petkit.errors import ModelError, RunError, SettingsError, UserError
+from petkit.compute import choose_device, resumed_threads
+from petkit.errors import ModelError, SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_bytes, write_json
 from petkit.finetuning.kind import Kind
@@ -23,8 +22,9 @@ from petkit.finetuning.stages import INCOMING, MODEL, PREDICTIONS, ROWS, fingerp
 from petkit.pipeline import as_recorded, ignore
 from petkit.prechecks import check_strategy
 from petkit.provenance import checkpoint_digest, library_versions, publish
-from petkit.runs import MANIFEST, PLAN, RunFolder, read_status
+from petkit.runs import RunFolder
 from petkit.units import Unit
+from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["FinetuneResult", "finetune"]
 
@@ -75,7 +75,10 @@ def finetune(
     overlap = refuse_overlap(rows["train"], rows["test"], allow=allow_overlap)
     common = plain({"kind": kind, "model": model, "settings": asdict(resolved), "facts": facts, "seed": resolved.seed})
     inputs = {part: fingerprint(found) for part, found in rows.items()} | {"model": checkpoint_digest(model)}
-    with RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run, _withdrawn_if_refused(run):
+    with (
+        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run,
+        withdrawn_if_refused(run, prepares=lambda name: name == ROWS, also=(INCOMING,)),
+    ):
         told += [f"version changed since the run began: {change}" for change in run.version_changes]
         units = _units(common, inputs, tested=bool(rows["test"]))
         _take_rows(run, units[0], rows)
@@ -95,9 +98,7 @@ def finetune(
 
 def _on_this_machine(root: Path, settings: FinetuneSettings) -> FinetuneSettings:
     """With the device and the number of threads that it is computed with; a run that is resumed keeps its number of threads."""
-    recorded = read_status(root).manifest["settings"].get("settings", {}) if (root / MANIFEST).is_file() else {}
-    count = settings.threads or recorded.get("threads") or default_threads()
-    return replace(settings, device=choose_device(settings.device), threads=count)
+    return replace(settings, device=choose_device(settings.device), threads=resumed_threads(root, settings.threads))
 
 
 def _fitting(kind: Kind[Any], model: str, given: FinetuneSettings, resolved: FinetuneSettings) -> FinetuneSettings:
@@ -180,16 +181,3 @@ def _report(
         "notices": list(notices),
         "seconds": {name: run.stage_record(name).seconds for name in names},
     }
-
-
-@contextmanager
-def _withdrawn_if_refused(run: RunFolder) -> Iterator[None]:
-    """Take a run back that a mistake of the user's ends before anything was trained: the corrected command needs an empty folder."""
-    try:
-        yield
-    except UserError as error:
-        begun = run.done(MODEL) or any((run.root / "work").glob("*/*/*"))
-        if not isinstance(error, RunError) and not begun:
-            for name in ("stages", "work", INCOMING, PLAN, MANIFEST):
-                remove(run.root / name)
-        raise

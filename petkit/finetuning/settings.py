@@ -90,7 +90,7 @@ class FinetuneSettings:
         token_budget: positions per batch where nothing is learned.
         strategy: which weights learn (see ``petkit.strategies``); "full" means all. Adapters, which plain transformers does not know, are
             not legal.
-        threads: of the CPU; None for ``petkit.compute.default_threads``.
+        threads: of the CPU; None for ``petkit.compute.default_threads``. deterministic: by kernels that give the same numbers every time.
     """
 
     epochs: float | None = None
@@ -120,6 +120,7 @@ class FinetuneSettings:
     precision: str = "float32"
     device: str = "cpu"
     threads: int | None = None
+    deterministic: bool = False
     seed: int = 42
 
     def resolved(self, kind: str) -> FinetuneSettings:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from petkit.backbones.plain import save_for_pipelines
 from petkit.canonical import hash_json
-from petkit.compute import default_threads, use_threads
+from petkit.compute import computing
 from petkit.errors import RunError
 from petkit.files import write_text
 from petkit.finetuning.card import card
@@ -50,7 +50,7 @@ def model_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """Stage: train; writes the model as plain transformers opens it. Record: ``steps``, ``losses``, ``counts``, what learned."""
     kind = kind_of(spec["kind"])
     rows, job = _rows(kind, context, "train"), _job(kind, spec, spec["model"])
-    with use_threads(job.settings.threads or default_threads()):
+    with computing(job.settings):
         lessons = kind.lessons(rows, job)
         model = kind.open(spec["model"], job, context.seed_for("finetune", "head"))
         trained = fit(model, lessons, job, seed=context.seed_for("finetune"), context=context)
@@ -70,7 +70,7 @@ def predictions_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, An
     """Stage: the finished model, opened anew, on the test rows; writes ``predictions.jsonl``. Record: ``test`` scores, rows ``cut``."""
     kind, folder = kind_of(spec["kind"]), str(context.need(MODEL))
     rows, job = _rows(kind, context, "test"), _job(kind, spec, folder)
-    with use_threads(job.settings.threads or default_threads()):
+    with computing(job.settings):
         found = kind.predict(kind.open(folder, job, 0), rows, job)
     write_text(context.out / "predictions.jsonl", as_lines(_with_row(row, one) for row, one in zip(rows, found, strict=True)))
     return {"test": kind.score(rows, found, job), "cut": sum(one.get("cut", False) for one in found)}

@@ -98,7 +98,7 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
             "--beams",
             "2",
         ),
-        *("--seed", "3", "--device", "cpu", "--threads", "2", "--precision", "bfloat16", "--allow-overlap"),
+        *("--seed", "3", "--device", "cpu", "--threads", "2", "--precision", "bfloat16", "--deterministic", "--allow-overlap"),
     )
     ((kind, options),) = calls
     assert (kind, options["model"], options["train"], options["test"], options["out"]) == (
@@ -126,6 +126,7 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         beams=2,
         seed=3,
         threads=2,
+        deterministic=True,
         precision="bfloat16",
     )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import dataclass
 
-from petkit.compute import default_threads
+import pytest
+import torch
+
+from petkit.compute import computing, default_threads
 
 
 @pytest.mark.parametrize(
@@ -16,3 +19,20 @@ def test_threads_are_those_of_the_environment_or_of_the_machine(
     monkeypatch.setattr("os.cpu_count", lambda: processors)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False) if asked is None else monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert default_threads() == expected
+
+
+@dataclass(frozen=True)
+class Asked:
+    threads: int | None = None
+    deterministic: bool = False
+
+
+def test_computing_sets_threads_and_kernels_and_puts_both_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(before + 1))
+    for asked, threads in ((Asked(before + 2, deterministic=True), before + 2), (Asked(), before + 1)):
+        with computing(asked):
+            assert torch.get_num_threads() == threads
+            assert torch.are_deterministic_algorithms_enabled() == asked.deterministic
+        assert torch.get_num_threads() == before
+        assert not torch.are_deterministic_algorithms_enabled()
