@@ -21,7 +21,7 @@ from petkit.files import read_json_checked, staged_directory, write_json
 from petkit.labelnames import named_task
 from petkit.loading import load_task
 from petkit.pipeline import train_run
-from petkit.predicting import Classifier
+from petkit.predicting import Classifier, classifier_folder
 from petkit.pvp import Task
 from petkit.rows import Rows
 from petkit.textcolumns import column_values, is_dataset, text_columns
@@ -141,8 +141,12 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def save(self, path: str | Path) -> Path:
-        """Write the classifier's folder, which transformers, ``petkit predict`` and ``from_run`` open; returns its path."""
+        """Write the classifier's folder, which transformers, ``petkit predict`` and ``from_run`` open; returns its path.
+
+        Raises SettingsError if something is there already, other than an empty folder or one that holds what ``save`` wrote and no more.
+        """
         check_is_fitted(self)
+        _check_free(Path(path))
         with staged_directory(path) as folder:
             for name, content in self._files_.items():
                 (folder / name).write_bytes(content)
@@ -150,7 +154,9 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 self.classifier_.model.save_pretrained(str(folder))
             kind = type(self.classes_.tolist()[0]).__name__
             labels = [self.classifier_.labels[place] for place in self._places_]
-            write_json(folder / _STATE, {"schema": 1, "kind": kind, "labels": labels, "columns": list(self._columns_)})
+            written = sorted({_STATE, *(file.name for file in folder.iterdir())})
+            state = {"schema": 1, "kind": kind, "labels": labels, "columns": list(self._columns_), "files": written}
+            write_json(folder / _STATE, state)
         return Path(path)
 
     @classmethod
@@ -161,7 +167,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``fit`` starts a training of its own. Raises as ``Classifier.load``.
         """
         classifier = Classifier.load(path, device=device)
-        folder = Path(path) if (Path(path) / "petkit.json").is_file() else Path(path) / "classifier"
+        folder = classifier_folder(Path(path))
         state = read_json_checked(folder / _STATE) if (folder / _STATE).is_file() else {}
         labels = state.get("labels", sorted(classifier.labels))
         made = cls(device=device)
@@ -268,6 +274,17 @@ def _rows(name: str, task: Task, columns: Mapping[str, tuple[str, ...]]) -> Rows
     """The columns as rows of the task, field by field; ids ``NAME:1`` and on."""
     texts = dict(zip(task.fields, columns.values(), strict=True))
     return Rows(tuple(f"{name}:{place}" for place in range(1, len(texts[task.fields[0]]) + 1)), texts)
+
+
+def _check_free(path: Path) -> None:
+    """Refuse to write over anything of the user's."""
+    if not path.exists():
+        return
+    there = {file.name for file in path.iterdir()} if path.is_dir() else None
+    written = read_json_checked(path / _STATE).get("files", []) if there and _STATE in there else []
+    if there is None or there - set(written):
+        found = "no folder" if there is None else f"a folder that holds {', '.join(sorted(there - set(written))[:5])}"
+        raise SettingsError(f"save: {path} is {found}; a new folder, an empty one, or one that holds only what save wrote is legal")
 
 
 def _small_files(folder: Path) -> dict[str, bytes]:

@@ -120,6 +120,18 @@ def test_numbers_as_labels_come_back_as_numbers(model: str, tmp_path: Path) -> N
     assert Classifier.load(tmp_path / "saved", device="cpu").labels == ("0", "1")
 
 
+def test_saving_replaces_only_what_save_wrote(fitted: PETClassifier, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    saved = fitted.save(fitted.save(tmp_path / "empty"))
+    np.testing.assert_array_equal(PETClassifier.from_run(saved, device="cpu").predict_proba(NEW), fitted.predict_proba(NEW))
+    (saved / "thesis.tex").write_text("ten years of work")
+    (tmp_path / "file").write_text("")
+    for path, words in ((saved, "holds thesis.tex; a new folder"), (tmp_path, "holds empty, file; a"), (tmp_path / "file", "is no folder")):
+        with pytest.raises(SettingsError, match=words):
+            fitted.save(path)
+    assert (saved / "thesis.tex").read_text() == "ten years of work"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "given", "words"),
