@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from petkit.encoding.encoded import Encoded, flat_ranges
 from petkit.errors import SettingsError
+from petkit.tensors import on
 
 __all__ = ["Batch", "Tally", "collate", "tallying", "token_budget_batches"]
 
@@ -64,7 +65,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``; a copy to a GPU is queued and does not wait for it."""
         where = torch.device(device)
-        return Batch(*(_moved(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots)))
+        return Batch(*(on(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots)))
 
     def above(self, other: Batch, *, pad_id: int) -> Batch:
         """The rows of this batch and below them those of another, padded to the longer of the two; without slots."""
@@ -79,12 +80,6 @@ class Batch:
             joined(self.token_type_ids, other.token_type_ids),
             self.slots.new_zeros(len(self) + len(other), 0),
         )
-
-
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type != "cuda" or tensor.device.type != "cpu":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def token_budget_batches(lengths: Sequence[int] | NDArray[np.integer], *, tokens: int, rows: int | None = None) -> list[NDArray[np.int64]]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from petkit.backbones.plain import inputs_of, save_for_pipelines
 from petkit.batching import Batch, collate, token_budget_batches
+from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.encoding.encoded import Encoded
 from petkit.errors import ModelError
 from petkit.files import write_json
@@ -21,6 +22,7 @@ from petkit.sampling import epoch_batch
 from petkit.strategies import FULL, Strategy
 from petkit.strategies.preparing import prepared
 from petkit.taskspec import task_spec
+from petkit.tensors import on
 from petkit.training import Trained, TrainSettings, autocast, train
 from petkit.units import UnitContext
 
@@ -56,7 +58,7 @@ def train_classifier(
         index = step * settings.accumulate + micro
         chosen = epoch_batch(seed, "classifier", index=index, batch=batch, size=len(encoded))
         rows = collate(encoded, chosen, pad_id=pad_id, device=model.device)
-        wanted = goal[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
+        wanted = on(goal[torch.from_numpy(chosen)], model.device)
         return {"loss": loss(classifier_logits(model, rows), wanted)}
 
     with prepared(model, how, seed=seed) as before_step:
@@ -66,7 +68,7 @@ def train_classifier(
             settings,
             seed=seed,
             stage="classifier",
-            checkpoint=context.work / "training.safetensors" if context else None,
+            checkpoint=context.work / CHECKPOINT_FILE if context else None,
             before_step=before_step,
             on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
         )

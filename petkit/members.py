@@ -33,6 +33,7 @@ from petkit.settings import MemberSettings, Settings
 from petkit.stages import Stage
 from petkit.strategies import strategy
 from petkit.strategies.preparing import prepared
+from petkit.tensors import on
 from petkit.training import Trained, TrainSettings, train
 from petkit.units import UnitContext
 
@@ -80,7 +81,7 @@ def train_member(
         index = step * settings.accumulate + micro
         chosen = epoch_batch(seed, "labeled", index=index, batch=settings.batch, size=len(data.labeled))
         batch = collate(data.labeled, chosen, pad_id=vocabulary.pad_id)
-        targets = torch.from_numpy(data.labels[chosen]).to(device, non_blocking=True)
+        targets = on(data.labels[chosen], device)
         if not with_language:
             label = on_labels(label_scores(model, batch.to(device), data.plan), targets)
             return {"loss": label, "label": label}
@@ -139,7 +140,7 @@ def joint_pass(
     scores = slot_scores(model, hidden[: slots.size].unflatten(0, slots.shape), plan)
     if len(masked.targets) == 0:
         return scores, hidden.sum() * 0.0
-    targets = torch.from_numpy(masked.targets).to(hidden.device, non_blocking=True)
+    targets = on(masked.targets, hidden.device)
     return scores, functional.cross_entropy(model.vocab_logits(hidden[slots.size :]), targets)
 
 

@@ -33,6 +33,7 @@ from petkit.backbones.modelfiles import (
 from petkit.backbones.stacks import Stack, gather_slots, hidden_states, slot_states
 from petkit.errors import ModelError
 from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
+from petkit.tensors import on
 
 if TYPE_CHECKING:
     from petkit.batching import Batch
@@ -159,9 +160,9 @@ class MaskedLM(nn.Module):
         rank = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
         slots = np.zeros((len(batch), int(counts.max(initial=1))), dtype=np.int64)
         slots[rows, rank] = places
-        asked = replace(batch, slots=_on(slots, batch.input_ids.device))
+        asked = replace(batch, slots=on(slots, batch.input_ids.device))
         found = self.slot_hidden(asked).flatten(0, 1)
-        return found.index_select(0, _on(rows * slots.shape[1] + rank, found.device))
+        return found.index_select(0, on(rows * slots.shape[1] + rank, found.device))
 
     def _features(self, head: Head, hidden: Tensor) -> Tensor:
         for step in head.transform:
@@ -190,10 +191,6 @@ def longest_input(config: Any) -> int:
     """The most tokens a row may have for a model with this transformers config, special tokens counted."""
     taken = config.pad_token_id + 1 if FAMILIES[config.model_type] is _ROBERTA else 0  # RoBERTa counts positions from there
     return int(config.max_position_embeddings) - taken
-
-
-def _on(array: NDArray[np.int64], device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def load_masked_lm(

@@ -28,6 +28,7 @@ from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.spans import WindowScores, best_spans, null_score
 from petkit.finetuning.squad import read_questions
 from petkit.finetuning.windows import encode_rows, framed, windows
+from petkit.tensors import on
 
 __all__ = ["ANSWER", "LONGEST_QUESTION", "Asked", "ask", "targets"]
 
@@ -127,7 +128,7 @@ def lessons(rows: Sequence[Question], job: Job) -> Lessons:
     wanted = torch.from_numpy(targets(asked, rows))
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
-        right = wanted[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
+        right = on(wanted[torch.from_numpy(chosen)], model.device)
         out = model(**inputs_of(model, batch))
         start, end = (functional.cross_entropy(x.float(), right[:, k]) for k, x in enumerate((out.start_logits, out.end_logits)))
         return (start + end) / 2

@@ -29,6 +29,7 @@ from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.sources import complete_records, text_value, unseen
 from petkit.finetuning.windows import encode_rows
 from petkit.metrics import score as all_scores
+from petkit.tensors import on
 
 __all__ = ["CLASSIFY", "encode_texts", "label_order"]
 
@@ -101,7 +102,7 @@ def lessons(rows: Sequence[LabelledText], job: Job) -> Lessons:
     targets = torch.tensor([index[row.label or ""] for row in rows])
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
-        wanted = targets[torch.from_numpy(chosen)].to(model.device, non_blocking=True)
+        wanted = on(targets[torch.from_numpy(chosen)], model.device)
         return functional.cross_entropy(model(**inputs_of(model, batch)).logits.float(), wanted)
 
     return Lessons(encoded, loss, {"rows cut to --max-length": sum(cut)})

@@ -28,6 +28,7 @@ from petkit.finetuning.sources import complete_records, text_value, unseen
 from petkit.finetuning.squad import read_questions
 from petkit.finetuning.windows import encode_rows, padded
 from petkit.finetuning.written import as_number, label_scores, similarity_scores, similarity_string, source_text
+from petkit.tensors import on
 
 __all__ = ["GENERATE", "search"]
 
@@ -110,7 +111,7 @@ def lessons(rows: Sequence[SourceText], job: Job) -> Lessons:
     written, too_long = _encoded(job.tokenizer, wanted, job.settings.longest_target or 1)
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
-        labels = padded(written, chosen, fill=IGNORED).to(model.device, non_blocking=True)
+        labels = on(padded(written, chosen, fill=IGNORED), model.device)
         value: Tensor = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=labels).loss
         return value
 

@@ -31,6 +31,7 @@ from petkit.finetuning.sentences import read_sentences
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.sources import unseen
 from petkit.finetuning.windows import encode_rows, framed, padded, seen_best, windows
+from petkit.tensors import on
 
 __all__ = ["TAG", "Tokenised", "tokenise"]
 
@@ -121,7 +122,7 @@ def lessons(rows: Sequence[TaggedSentence], job: Job) -> Lessons:
     labels = _labels(tokens, rows, job.facts["labels"])
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
-        wanted = padded(labels, chosen, fill=IGNORED).to(model.device, non_blocking=True)
+        wanted = on(padded(labels, chosen, fill=IGNORED), model.device)
         logits = model(**inputs_of(model, batch)).logits.float()
         total: Tensor = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED, reduction="sum")
         mean: Tensor = total / (wanted != IGNORED).sum().clamp(min=1)  # a window between two words' first pieces may have none

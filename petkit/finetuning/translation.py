@@ -95,12 +95,16 @@ def train_stage(
     seed: int,
     checkpoint: Path | None = None,
 ) -> Trained:
-    """Train one of ``STAGES`` in place, in their order; ``batch`` gives the batch of an update by its number."""
+    """Train one of ``STAGES`` in place, in their order.
+
+    Args:
+        batch: number -> batch, 0, 1, 2, ...: ``settings.accumulate`` of them for each update.
+    """
     if stage not in STAGES:
         raise SettingsError(f"stage is {stage!r}; {legal_are(stage, STAGES)}")
 
-    def losses(step: int, _micro: int) -> dict[str, Tensor]:
-        return {"loss": translator(*batch(step))}
+    def losses(step: int, micro: int) -> dict[str, Tensor]:
+        return {"loss": translator(*batch(step * settings.accumulate + micro))}
 
     with restoring(translator):
         train_only(translator, translator.stage_parameters(stage))

@@ -22,6 +22,7 @@ from petkit.errors import ModelError, SettingsError, raise_problems
 from petkit.files import read_json_checked, read_tensors_checked, write_json, write_tensors
 from petkit.objectives import IGNORED, CausalBatch, preset
 from petkit.objectives.rows import BoolArray, IntArray
+from petkit.tensors import on
 from petkit.training import seeded
 
 __all__ = ["LstmConfig", "LstmLanguageModel", "LstmLearner", "ScalarMix", "load_lstm", "new_lstm"]
@@ -181,13 +182,13 @@ class LstmLearner(nn.Module):
     def _answers(self, batch: CausalBatch) -> dict[str, tuple[Tensor, Tensor]]:
         """Of each direction (S, V) logits where it has a target, and (S,) targets."""
         device, width = self.model.bias.device, self.model.config.width
-        ids, lengths = _moved(batch.inputs, device), _moved(_lengths(batch.valid), device)
+        ids, lengths = on(batch.inputs, device), on(_lengths(batch.valid), device)
         flat = self.model(ids, lengths)[-1].flatten(0, 1)
         sides = {"forward": flat[:, :width], "backward": flat[:, width:]}
         found = {}
         for name, (positions, targets) in _targets(batch).items():
-            hidden = sides[name].index_select(0, _moved(positions, device))
-            found[name] = self.model.vocab_logits(hidden), _moved(targets, device)
+            hidden = sides[name].index_select(0, on(positions, device))
+            found[name] = self.model.vocab_logits(hidden), on(targets, device)
         return found
 
     def save(self, folder: Path, *, half: bool = False) -> None:
@@ -225,7 +226,3 @@ def _lengths(valid: BoolArray) -> IntArray:
         raise ValueError("rows must have their padding on the right")
     lengths: IntArray = valid.sum(axis=1)
     return lengths
-
-
-def _moved(array: IntArray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device, non_blocking=True)

@@ -31,7 +31,8 @@ from torch import Tensor
 from petkit.errors import DataError, ModelError, SettingsError, raise_problems
 from petkit.objectives import IGNORED, CausalBatch, Vocabulary
 from petkit.objectives.rows import IntArray
-from petkit.pretraining.learners.base import Asked, Learner, on, save_pretrained
+from petkit.pretraining.learners.base import Asked, Learner, save_pretrained
+from petkit.tensors import on
 
 __all__ = ["Memory", "RecurrentLearner", "Streams", "read_segments", "stream_batches"]
 

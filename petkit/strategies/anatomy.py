@@ -89,7 +89,8 @@ def depth(config: Any) -> int:
     """How many layers with weights of their own a model with this transformers config has."""
     if config.model_type == "albert":
         return int(config.num_hidden_groups * config.inner_group_num)
-    return int(config.num_hidden_layers)
+    above = {"t5": "num_decoder_layers", "bart": "decoder_layers"}.get(config.model_type)
+    return int(config.num_hidden_layers) + (int(getattr(config, above)) if above else 0)
 
 
 def ends(model: Any) -> list[nn.Module]:

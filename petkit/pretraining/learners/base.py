@@ -25,8 +25,9 @@ from petkit.backbones.modelfiles import quiet
 from petkit.backbones.stacks import COMPILED
 from petkit.batching import Batch
 from petkit.objectives import Vocabulary
+from petkit.tensors import on
 
-__all__ = ["Asked", "Learner", "evaluating", "on", "save_pretrained", "states_at", "summed", "token_batch"]
+__all__ = ["Asked", "Learner", "evaluating", "save_pretrained", "states_at", "summed", "token_batch"]
 
 Int = npt.NDArray[np.int64]
 
@@ -35,12 +36,6 @@ _CELLS: Final = 2**26
 
 _OWN_LAYERS: Final = (AlbertLayer, XLNetLayer)
 """Layers of families that transformers does not checkpoint."""
-
-
-def on(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """An array on ``device``; a copy to a GPU is queued and does not wait for it."""
-    tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def token_batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device, *, types: Int | None = None) -> Batch:

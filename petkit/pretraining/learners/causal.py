@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from petkit.objectives import IGNORED, CausalBatch
-from petkit.pretraining.learners.base import Asked, Learner, on
+from petkit.pretraining.learners.base import Asked, Learner
+from petkit.tensors import on
 
 __all__ = ["CausalLearner"]
 

@@ -10,8 +10,9 @@ from torch.nn import functional
 from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
 from petkit.objectives import Distillation, MaskedBatch, Vocabulary
-from petkit.pretraining.learners.base import Asked, Learner, evaluating, on, summed, token_batch
+from petkit.pretraining.learners.base import Asked, Learner, evaluating, summed, token_batch
 from petkit.pretraining.learners.masked import masked_tokens
+from petkit.tensors import on
 
 __all__ = ["DistillationLearner"]
 

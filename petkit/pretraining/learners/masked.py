@@ -10,10 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from petkit.backbones import MaskedLM
+from petkit.backbones.modelfiles import resolve
 from petkit.batching import Batch
 from petkit.objectives import MaskedBatch, MaskedLanguageModeling, Vocabulary
-from petkit.pretraining.learners.base import Asked, Learner, on, states_at, token_batch
+from petkit.pretraining.learners.base import Asked, Learner, states_at, token_batch
 from petkit.pretraining.learners.boundary import BoundaryHead
+from petkit.tensors import on
 
 __all__ = ["MaskedLearner", "masked_lm_loss"]
 
@@ -37,7 +39,7 @@ class MaskedLearner(Learner):
     """Part ``mlm``; with a boundary head also ``sbo``, both of weight 1 (Joshi et al. 2020, section 3.2, arXiv 1907.10529).
 
     Args:
-        init: the folder of the checkpoint that ``model`` came from: its boundary head is taken, if it has one.
+        init: the checkpoint that ``model`` came from: the boundary head beside it is taken, if there is one.
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class MaskedLearner(Learner):
             rows, width = model.model.get_input_embeddings().weight.shape
             self.boundary = BoundaryHead(model.hidden_size, width, rows, seed=seed)
             if init is not None:
-                self.boundary.load(Path(init))
+                self.boundary.load(Path(resolve(init)))
 
     def counts(self, batch: MaskedBatch) -> dict[str, float]:
         """Selected positions; tokens of spans with a token on both sides."""

@@ -13,8 +13,9 @@ from transformers import AlbertForPreTraining, BertForPreTraining
 from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
 from petkit.objectives import PairBatch, PairPrediction, Vocabulary
-from petkit.pretraining.learners.base import Asked, Learner, on, states_at, token_batch
+from petkit.pretraining.learners.base import Asked, Learner, states_at, token_batch
 from petkit.pretraining.learners.masked import masked_tokens
+from petkit.tensors import on
 
 __all__ = ["PAIR_HEADS", "PairLearner"]
 

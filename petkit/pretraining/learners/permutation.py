@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from petkit.objectives import IGNORED, Permutation, PermutationBatch, Vocabulary, permutation_masks
-from petkit.pretraining.learners.base import Asked, Learner, on
+from petkit.pretraining.learners.base import Asked, Learner
+from petkit.tensors import on
 
 __all__ = ["PermutationLearner"]
 

@@ -14,8 +14,9 @@ from torch.nn import functional
 from petkit.batching import Batch
 from petkit.objectives import ReplacedBatch, ReplacedTokenDetection, Vocabulary, replaced_tokens
 from petkit.pretraining.electra import DISCRIMINATOR, Electra
-from petkit.pretraining.learners.base import Asked, Learner, on, save_pretrained, token_batch
+from petkit.pretraining.learners.base import Asked, Learner, save_pretrained, token_batch
 from petkit.pretraining.learners.masked import masked_tokens
+from petkit.tensors import on
 
 __all__ = ["ReplacedLearner", "sample"]
 
@@ -66,10 +67,12 @@ class ReplacedLearner(Learner):
     @torch.no_grad()
     def _replaced(self, batch: ReplacedBatch, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """What the discriminator reads, and where it differs from the originals: (B, T) int64 and bool."""
-        draws = on(batch.draws.astype(np.float32), hidden.device)
+        draws, device = on(batch.draws.astype(np.float32), hidden.device), hidden.device.type
         rows = max(1, 2**26 // self.model.generator.vocab_size)
         pieces = zip(hidden.split(rows), draws.split(rows), strict=True)
-        sampled = torch.cat([sample(self.model.generator.vocab_logits(states), part) for states, part in pieces])
+        # Without autocast's cache: the head's weights that it casts here know no gradient, and the loss would read them from it.
+        with torch.autocast(device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device), cache_enabled=False):
+            sampled = torch.cat([sample(self.model.generator.vocab_logits(states), part) for states, part in pieces])
         return replaced_tokens(on(batch.originals, hidden.device), on(batch.masked.positions, hidden.device), sampled)
 
     def save(self, folder: Path, *, half: bool = False) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from petkit.objectives import IGNORED, TextToTextBatch
-from petkit.pretraining.learners.base import Asked, Learner, on
+from petkit.pretraining.learners.base import Asked, Learner
+from petkit.tensors import on
 
 __all__ = ["TextToTextLearner"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,17 @@ def test_the_first_stage_trains_the_new_encoder_and_what_reads_it(translator: Tr
     assert all(parameter.requires_grad for parameter in translator.parameters())
     train_stage(translator, "all", batch, TrainSettings(steps=1, learning_rate=1e-2), seed=1)
     assert not torch.equal(translator.state_dict()["bart.model.shared.weight"], before["bart.model.shared.weight"])
+
+
+def test_the_parts_of_an_update_are_different_batches(translator: Translator) -> None:
+    asked: list[int] = []
+
+    def numbered(number: int) -> Any:
+        asked.append(number)
+        return batch(number)
+
+    train_stage(translator, "all", numbered, TrainSettings(steps=2, learning_rate=1e-3, accumulate=3), seed=1)
+    assert asked == list(range(6))
 
 
 def test_both_parts_open_in_plain_transformers(translator: Translator, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from petkit.errors import SettingsError
 from petkit.strategies import strategy
 from petkit.strategies.adapters import Adapter, insert_adapters
-from petkit.strategies.anatomy import ends, head_parameters, parts, queries
+from petkit.strategies.anatomy import depth, ends, head_parameters, layers, parts, queries
 from petkit.strategies.lora import inject_lora, merge_lora
 from petkit.strategies.preparing import prepared
 from petkit.training import TrainSettings, seeded, train
@@ -75,6 +75,13 @@ def test_each_weight_is_in_one_part(kind: str, folders: dict[str, Path]) -> None
     if kind in WRITING:
         assert all("decoder" in name for part in found[1:3] for name in names(model, part))
         assert all("encoder" in name for part in found[3:5] for name in names(model, part))
+
+
+@pytest.mark.parametrize("kind", [*CAUSAL, *WRITING])
+def test_a_config_tells_how_many_layers_there_are(kind: str, folders: dict[str, Path]) -> None:
+    """Those of the decoder too."""
+    model = opened(kind, folders)
+    assert depth(model.config) == len(layers(model))
 
 
 @pytest.mark.parametrize("kind", [*CAUSAL, *WRITING])
