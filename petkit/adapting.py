@@ -8,7 +8,6 @@ from transformers import AutoConfig
 
 from petkit.backbones import longest_input
 from petkit.backbones.modelfiles import open_pretrained, resolve
-from petkit.compute import computing
 from petkit.pretraining import PretrainSettings, pretrain
 from petkit.stages import Stage
 from petkit.units import UnitContext
@@ -26,6 +25,8 @@ def adapt_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     how = PretrainSettings(
         steps=settings.adapt_steps,
         init=stage.checkpoint,
+        objectives=(settings.adapt_objective,),
+        mask_rate=settings.adapt_mask_rate,
         learning_rate=settings.adapt_learning_rate,
         rows=32,
         length=min(128, settings.max_length, longest_input(config)),
@@ -34,7 +35,8 @@ def adapt_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         precision=settings.precision,
         device=stage.device,
         seed=context.seed_for("adapt") % 2**31,
+        threads=settings.threads,
+        deterministic=settings.deterministic,
         trust_remote_code=stage.trust_remote_code,
     )
-    with computing(settings):
-        return pretrain(documents, how, context=context)
+    return pretrain(documents, how, context=context)

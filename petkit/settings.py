@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
-from petkit.objectives.presets import plain_objectives
+from petkit.objectives.presets import adapting_objectives, plain_objectives
 from petkit.strategies import FORMS, PLAIN_FORMS, legal_forms, strategy
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
@@ -84,7 +84,8 @@ class Settings:
         repetitions: members per pattern, differing in seed. patterns: indices of the patterns to use, () for all.
         weighting: of members by accuracy on the labelled rows before training, or uniform. temperature: of the soft labels.
         pool_limit: unlabelled rows per label, at most. max_length: tokens of a cloze. joining: see ``petkit.encoding``.
-        decoding: of words of several tokens. adapt_steps: MLM on the pool before all else, 0 for none.
+        decoding: of words of several tokens. adapt_steps: MLM on the pool before all else, 0 for none; adapt_objective: of
+            ``petkit.objectives.adapting_objectives``, adapt_mask_rate: share of tokens to predict, None for the objective's.
         token_budget: padded tokens per labelling batch. threads: of the CPU, per process.
     """
 
@@ -100,6 +101,8 @@ class Settings:
     decoding: Literal["max-first", "left-to-right", "parallel"] = "max-first"
     adapt_steps: int = 0
     adapt_learning_rate: float = 5e-5
+    adapt_objective: str = "mlm"
+    adapt_mask_rate: float | None = None
     token_budget: int = 8192
     precision: Literal["float32", "bfloat16"] = "float32"
     deterministic: bool = False
@@ -129,6 +132,14 @@ def _problems(settings: Any) -> list[str]:
         (settings.max_length >= 8, f"max_length is {settings.max_length}; at least 8 is legal"),
         (settings.adapt_steps >= 0, f"adapt_steps is {settings.adapt_steps}; 0 or more is legal"),
         (0 < settings.adapt_learning_rate < 1, f"adapt_learning_rate is {settings.adapt_learning_rate}; above 0 and below 1 is legal"),
+        (
+            settings.adapt_objective in adapting_objectives(),
+            f"adapt_objective is {settings.adapt_objective!r}; {legal_are(settings.adapt_objective, adapting_objectives())}",
+        ),
+        (
+            settings.adapt_mask_rate is None or 0 < settings.adapt_mask_rate <= 1,
+            f"adapt_mask_rate is {settings.adapt_mask_rate}; above 0 and at most 1, or none, is legal",
+        ),
         (settings.token_budget >= settings.max_length, f"token_budget is {settings.token_budget}; at least max_length is legal"),
         (settings.threads >= 1, f"threads is {settings.threads}; at least 1 is legal"),
         (0 <= settings.member.mlm_weight <= 1, f"member.mlm_weight is {settings.member.mlm_weight}; a share from 0 to 1 is legal"),

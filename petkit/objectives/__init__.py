@@ -26,7 +26,7 @@ from petkit.objectives.noise import delete_tokens, infill, mask_tokens, permute_
 from petkit.objectives.ordered import NextToken, Permutation
 from petkit.objectives.pairs import Documents, PairRows, Pairs, nsp_pairs, pair_rows, sop_pairs
 from petkit.objectives.permutation import factorization_order, permutation_masks, select_in_contexts
-from petkit.objectives.presets import PRESETS, Objective, numbers, objective, plain_objectives, preset, register
+from petkit.objectives.presets import PRESETS, Objective, adapting_objectives, numbers, objective, plain_objectives, preset, register
 from petkit.objectives.replaced import replaced_tokens
 from petkit.objectives.rows import TokenRows
 from petkit.objectives.segmenting import chinese_segmenter, segmented
@@ -64,6 +64,7 @@ __all__ = [
     "TextToTextBatch",
     "TokenRows",
     "Vocabulary",
+    "adapting_objectives",
     "boundaries",
     "chinese_segmenter",
     "collapse",

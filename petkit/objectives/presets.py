@@ -25,7 +25,7 @@ from petkit.objectives.spans import Lengths, select_ngrams, select_spans
 from petkit.objectives.t5 import select_t5_spans
 from petkit.objectives.texttotext import Denoising, SpanCorruption
 
-__all__ = ["PRESETS", "Objective", "numbers", "objective", "plain_objectives", "preset", "register"]
+__all__ = ["PRESETS", "Objective", "adapting_objectives", "numbers", "objective", "plain_objectives", "preset", "register"]
 
 
 @runtime_checkable
@@ -266,6 +266,11 @@ def preset(name: str, **changes: Any) -> Any:
 def plain_objectives() -> tuple[str, ...]:
     """The names of those that a masked language model and text are enough for: what PET members take."""
     return tuple(name for name, row in _TABLE.items() if isinstance(row, MaskedLanguageModeling) and row.plain)
+
+
+def adapting_objectives() -> tuple[str, ...]:
+    """Those with which ``--adapt`` can train a checkpoint on: the plain ones, and SpanBERT with its boundary head, which is thrown away."""
+    return (*plain_objectives(), "spanbert")
 
 
 def objective(name: str, *, rate: float | None = None) -> MaskedLanguageModeling:

@@ -26,6 +26,8 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("decoding", "ltr", "decoding is 'ltr'; legal are max-first, left-to-right, parallel"),
     ("adapt_steps", -1, "adapt_steps is -1; 0 or more"),
     ("adapt_learning_rate", 0, "adapt_learning_rate is 0"),
+    ("adapt_objective", "electra", "adapt_objective is 'electra'; legal are mlm, "),
+    ("adapt_mask_rate", 0, "adapt_mask_rate is 0.0; above 0 and at most 1, or none"),
     ("token_budget", 255, "token_budget is 255; at least max_length"),
     ("precision", "float16", "precision is 'float16'; legal are float32, bfloat16"),
     ("threads", 0, "threads is 0"),
