@@ -12,7 +12,7 @@ from rich.text import Text
 from typer import Argument, Option
 
 from petkit.choices import did_you_mean
-from petkit.cli.options import AsJson, Device
+from petkit.cli.options import AsJson, Deterministic, Device, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
 from petkit.errors import SettingsError
 
@@ -88,7 +88,8 @@ def pretrain(
     tensorboard: Annotated[bool, Option("--tensorboard", help="Also write the curves to DIR/tensorboard.")] = False,
     seed: Annotated[int, Option(metavar="N", help="Of all that is random.")] = 42,
     device: Device = "auto",
-    threads: Annotated[int | None, Option(metavar="N", help="Of the CPU; default: as torch chooses.")] = None,
+    threads: Threads = None,
+    deterministic: Deterministic = False,
     as_json: AsJson = False,
 ) -> None:
     """Pretrain a language model on raw text, from scratch or from a checkpoint (--init).
@@ -98,7 +99,6 @@ def pretrain(
     from petkit.compute import choose_device, default_precision
     from petkit.pretraining import PretrainSettings, run_pretraining
 
-    _use_threads(threads)
     where = choose_device(device)
     if init is not None and arch is not None:
         raise SettingsError("--arch is for a new model; --init takes a checkpoint's own")
@@ -134,25 +134,17 @@ def pretrain(
         workers=workers,
         precision=precision or default_precision(where),
         device=where,
+        threads=threads,
+        deterministic=deterministic,
         seed=seed,
     )
     silent = as_json or os.environ.get("RANK", "0") != "0"
     places: dict[str, Any] = {"column": text_column, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
     places |= {"encoding": encoding} if encoding is not None else {}
     with Reporter(quiet=silent) as reporter:
-        figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event)
+        figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event, on_notice=reporter.notice)
     if figures:  # only rank 0 has any
         print_json(figures) if as_json else _show(figures)
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is None:
-        return
-    if threads < 1:
-        raise SettingsError(f"--threads is {threads}; at least 1 is legal")
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _size(text: str) -> dict[str, Any]:
@@ -166,9 +158,10 @@ def _size(text: str) -> dict[str, Any]:
     if text in SIZES:
         layers, hidden = SIZES[text]
         return {"layers": layers, "hidden": hidden}
-    values = dict(part.strip().split("=", 1) for part in text.split(",") if "=" in part)
-    known = {"layers", "hidden"} <= set(values) <= {"layers", "hidden", "heads", "intermediate"}
-    if not known or not all(value.isdigit() for value in values.values()):
+    parts = [part.strip().partition("=") for part in text.split(",")]
+    values = {name: value for name, _, value in parts}
+    known = {"layers", "hidden"} <= set(values) <= {"layers", "hidden", "heads", "intermediate"} and len(values) == len(parts)
+    if not known or not all(value.isdecimal() for value in values.values()):
         raise SettingsError(
             f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]{did_you_mean(text, SIZES)}"
         )

@@ -55,10 +55,11 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
     petkit(
         *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "mlm", "--size", "layers=3,hidden=192", "--vocab-size", "5000"),
         *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
-        *("--rows", "8", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
+        *("--rows", "16", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
         *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
         *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
         *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
+        *("--threads", "3", "--deterministic"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
@@ -70,7 +71,7 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         vocabulary=5000,
         keep=("sports", "terrible", "zebra"),
         mask_rate=0.3,
-        rows=8,
+        rows=16,
         length=64,
         long_length=300,
         max_positions=300,
@@ -90,6 +91,8 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         compile=True,
         teacher="big",
         tokenizer="words",
+        threads=3,
+        deterministic=True,
     )
 
 
@@ -139,7 +142,9 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
     [
         (["--size", "huge"], "--size is 'huge'; legal are tiny, mini"),
         (["--size", "layers=2"], "layers=N,hidden=N"),
-        (["--threads", "0"], "--threads is 0"),
+        (["--size", "layers=2,hidden=128,heads"], "layers=N,hidden=N"),
+        (["--size", "layers=²,hidden=128"], "layers=N,hidden=N"),
+        (["--threads", "0"], "threads is 0"),
         (["--length", "3"], "length is 3"),
         (["--device", "tpu7"], "--device 'tpu7'"),
         (["--objective", "guess"], "guess"),
