@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow
 import pyarrow.parquet
 
 from petkit.canonical import plain
 from petkit.errors import RunError, raise_problems
 from petkit.evaluation.cells import flat as flat_cell
 from petkit.evaluation.summary import conclude
-from petkit.files import make_directory, write_json, write_parquet
+from petkit.files import make_directory, staged_directory, write_json, write_parquet
 from petkit.report.beside import read_report
 from petkit.report.page import flat
 from petkit.report.study import write_study_report
@@ -34,20 +35,25 @@ _FREE: Final = (*_UNION, "splits", "pool_from_test", "test_limit", "allow_overla
 def merge_studies(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     """Merge finished studies into ``out``, a new folder with all that a study's folder has for its readers; return report.json.
 
+    The folder appears whole or not at all.
+
     Raises:
-        RunError: what does not fit together, every reason named; or ``out`` is not empty.
+        RunError: what does not fit together, every reason named; a study lacks its predictions; or ``out`` is there and not empty.
     """
-    if out.exists() and any(out.iterdir()):
-        raise RunError(f"{out} is not empty; --out takes a new folder for a merged study")
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} is {'not empty' if out.is_dir() else 'no folder'}; --out takes a new folder for a merged study")
     reports = {str(folder): read_report(folder) for folder in folders}
     report = merged(reports, lambda name, cell: _correct(Path(name) / cell["predictions"]))
-    make_directory(out / "predictions")
-    for name, cell in _sources(reports):
-        shutil.copyfile(Path(name) / cell["predictions"], out / cell["predictions"])
     rows = [flat_cell(cell) for cell in report["cells"]]
-    write_parquet(out / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
-    write_json(out / "report.json", report)
-    write_study_report(report, out)
+    make_directory(out.parent)
+    with staged_directory(out) as made:
+        make_directory(made / "predictions")
+        for name, cell in _sources(reports):
+            shutil.copyfile(Path(name) / cell["predictions"], made / cell["predictions"])
+        write_parquet(made / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
+        write_json(made / "report.json", report)
+        write_study_report(report, made)
     return report
 
 
@@ -89,7 +95,11 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
 
 
 def _correct(path: Path) -> npt.NDArray[np.bool_]:
-    table = pyarrow.parquet.read_table(path, columns=["truth", "predicted"]).to_pydict()
+    """(N,) which test rows a file of predictions has right."""
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["truth", "predicted"]).to_pydict()
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise RunError(f"{path} cannot be read; a study is merged with all of its folder predictions/") from error
     right: npt.NDArray[np.bool_] = np.array(table["truth"], dtype=object) == np.array(table["predicted"], dtype=object)
     return right
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 import zlib
 from collections.abc import Callable
 from importlib import resources
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from petkit.errors import RunError
+from petkit.evaluation import merging
 from petkit.evaluation.merging import merge_studies, merged
 from petkit.evaluation.summary import conclude
 from petkit.files import write_parquet
@@ -180,3 +182,26 @@ def test_the_merged_folder_is_a_study_that_merges_again(tmp_path: Path, monkeypa
     assert all((tmp_path / "abc" / cell["predictions"]).is_file() for cell in report["cells"])
     with pytest.raises(RunError, match="is not empty"):
         merge_studies([a, b], tmp_path / "ab")
+
+
+def test_what_cannot_be_merged_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = sample_study(tasks=("mood",), methods=("pet", "tfidf"), shots=(4,))
+    a, b = (
+        deposit(tmp_path / method, part(one, lambda row, method=method: row["method"] == method))  # type: ignore[misc]
+        for method in one["study"]["methods"]
+    )
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="file is no folder"):
+        merge_studies([a, b], tmp_path / "file")
+
+    def killed(report: Any, out: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(merging, "write_study_report", killed)
+    with pytest.raises(KeyboardInterrupt):
+        merge_studies([a, b], tmp_path / "new" / "ab")
+    assert list((tmp_path / "new").iterdir()) == []
+    shutil.rmtree(b / "predictions")
+    with pytest.raises(RunError, match=r"tfidf-0.parquet cannot be read; a study is merged with all of its folder predictions"):
+        merge_studies([a, b], tmp_path / "other")
+    assert not (tmp_path / "other").exists()
