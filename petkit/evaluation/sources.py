@@ -14,6 +14,7 @@ from petkit.errors import DataError, raise_problems
 __all__ = ["GivenSplit", "Sources", "find_sources"]
 
 ENDINGS: Final = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+_WANTED: Final = ", ".join("train" + ending for ending in ENDINGS)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,13 @@ def _folders(names: Sequence[str], data: Sequence[str]) -> tuple[dict[str, Path]
     plain = [Path(one).expanduser() for one in data if "=" not in one or Path(one).exists()]
     problems = [f"{name!r} is none of the tasks {', '.join(names)}{did_you_mean(name, names)}" for name in named if name not in names]
     problems += ["give one DIR, and NAME=DIR for the tasks that lie elsewhere"] if len(plain) > 1 else []
-    folders = dict(named)
+    folders: dict[str, Path] = {}
     for name in names:
-        if name in folders:
+        if name in named:
+            if _file(named[name], "train") is not None:
+                folders[name] = named[name]
+            else:
+                problems.append(f"no train file ({_WANTED}) in {named[name]}{not_there(named[name])}")
             continue
         options = [folder for parent in plain[:1] for folder in (parent / name, *([parent] if len(names) == 1 else []))]
         options = [folder for folder in options if _file(folder, "train") is not None]
@@ -82,8 +87,8 @@ def _nothing_for(name: str, parents: Sequence[Path], *, alone: bool) -> str:
     inside = sorted(folder.name for folder in parent.iterdir() if _file(folder, "train") is not None) if parent.is_dir() else []
     there = f"; folders with a train file there: {', '.join(inside[:20])}" if inside else ""
     looked = f"{parent} and {parent / name}" if alone else f"{parent / name}"
-    wanted, hint = ", ".join("train" + ending for ending in ENDINGS), did_you_mean(name, inside) or not_there(parent)
-    return f"no train file ({wanted}) in {looked}{there}; or give {name}=DIR{hint}"
+    hint = did_you_mean(name, inside) or not_there(parent)
+    return f"no train file ({_WANTED}) in {looked}{there}; or give {name}=DIR{hint}"
 
 
 def _sources(folder: Path, given: str | None) -> Sources:
@@ -121,4 +126,4 @@ def _splits_in(folder: Path) -> tuple[GivenSplit, ...]:
 
 
 def _by_number(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdigit() else (1 << 60, name)
+    return (int(name), "") if name.isdecimal() else (1 << 60, name)

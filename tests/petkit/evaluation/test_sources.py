@@ -47,6 +47,19 @@ def test_given_splits_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         find_sources(["t"], [str(tmp_path)], given="given")
 
 
+def test_numbers_that_int_cannot_read_are_names(tmp_path: Path) -> None:
+    touch(tmp_path, "train.jsonl", "test.jsonl", "few/2/train.jsonl", "few/²/train.jsonl")
+    assert [one.name for one in find_sources(["t"], [str(tmp_path)], given="given")[0].given] == ["few/2", "few/²"]
+
+
+def test_a_named_folder_needs_a_train_file_too(tmp_path: Path) -> None:
+    touch(tmp_path, "sst2/test.jsonl")
+    with pytest.raises(DataError, match=r"no train file \(train.jsonl, .*\) in .*sst2$"):
+        find_sources(["sst2"], [f"sst2={tmp_path / 'sst2'}"], given=None)
+    with pytest.raises(DataError, match=r"in .*/sst; did you mean sst2\?"):
+        find_sources(["sst2"], [f"sst2={tmp_path / 'sst'}"], given=None)
+
+
 def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     touch(tmp_path, "mr/train.jsonl", "sst2/train.jsonl", "sst2/test.jsonl")
     with pytest.raises(DataError) as caught:
