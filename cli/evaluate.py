@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from petkit.choices import not_there
 from petkit.cli.exits import REGRESSION
 from petkit.cli.options import AsJson, ColumnMap, Device, DropBlank, Encoding, KeepBlank, ModelName, TrustRemoteCode, pairs
 from petkit.cli.reporter import print_json
 from petkit.cli.studies import StudyReporter, show_study
-from petkit.errors import SettingsError
+from petkit.errors import RunError, SettingsError
 
 __all__ = ["evaluate"]
 
@@ -30,7 +29,7 @@ def evaluate(
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The study's folder: new, empty, or an unfinished study to go on with.")],
     model: ModelName = "builtin",
-    shots: Annotated[str, Option(metavar="N,N", help="Labelled rows per label.")] = "16",
+    shots: Annotated[str | None, Option(metavar="N,N", help="Labelled rows per label.", show_default="16")] = None,
     splits: Annotated[
         str, Option(metavar="N", help="How many draws of the labelled rows; or given, given:FOLDER: splits in DIR/FOLDER/NAME/train files.")
     ] = "5",
@@ -44,8 +43,13 @@ def evaluate(
         ),
     ] = "pet,supervised,linear-probe,tfidf,majority",
     draw: Annotated[
-        str, Option(metavar="HOW", help="per-class, or by-chance: as many rows in all, with the imbalance of the training file.")
-    ] = "per-class",
+        str | None,
+        Option(
+            metavar="HOW",
+            help="per-class, or by-chance: as many rows in all, with the imbalance of the training file.",
+            show_default="per-class",
+        ),
+    ] = None,
     unlabeled: Annotated[str | None, Option(metavar="F", help="The pool; default: the unlabeled file, else the training file.")] = None,
     test: Annotated[str | None, Option(metavar="F", help="The test, in the place of the test file.")] = None,
     test_limit: Annotated[int | None, Option(metavar="N", min=1, help="Score on so many test rows, drawn by the seed.")] = None,
@@ -98,8 +102,8 @@ def evaluate(
             data=data,
             out=str(out),
             model=model,
-            shots=numbers(shots, "--shots"),
-            splits=int(splits) if splits.isdigit() else splits,
+            shots=None if shots is None else numbers(shots, "--shots"),
+            splits=int(splits) if splits.isdecimal() else splits,
             seeds=seeds,
             methods=[name.strip() for name in methods.split(",") if name.strip()],
             draw=draw,
@@ -116,6 +120,7 @@ def evaluate(
             keep_blank=keep_blank,
             encoding=encoding,
             allow_overlap=allow_overlap,
+            against=earlier,
             device=device,
             trust_remote_code=trust_remote_code,
             executor=executor,
@@ -144,20 +149,17 @@ def numbers(text: str, flag: str) -> list[int]:
     [4, 16]
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    wrong = [part for part in parts if not part.isdigit()]
+    wrong = [part for part in parts if not part.isdecimal()]
     if wrong or not parts:
         raise SettingsError(f"{flag} {text!r}: whole numbers with commas between them are legal, such as 4,16")
     return [int(part) for part in parts]
 
 
 def read_earlier(folder: Path) -> dict[str, Any]:
-    """The report of the study to compare with. Raises RunError if there is none."""
-    from petkit.errors import RunError
-    from petkit.files import read_json_checked
+    """The report of the study to compare with. Raises RunError if there is none that this petkit reads."""
+    from petkit.report.beside import read_report
 
-    if not (folder / "report.json").is_file():
-        raise RunError(f"--against {folder}: no report.json there; give the folder of a finished study{not_there(folder)}")
-    report = read_json_checked(folder / "report.json")
+    report = read_report(folder)
     if report.get("kind") != "study":
         raise RunError(f"--against {folder}: its report is not one of petkit evaluate")
     return report

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from petkit.canonical import plain
 from petkit.evaluation.cells import Results, flat, log_probabilities
 from petkit.evaluation.development import development_gain
-from petkit.evaluation.grid import Group, TaskPlan
+from petkit.evaluation.grid import Group, Study, TaskPlan
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.provenance import library_versions
 from petkit.report.study import write_study_report
 from petkit.stages import ADAPT
 
-__all__ = ["SCHEMA", "build_report", "write_report"]
+__all__ = ["SCHEMA", "build_report", "task_entries", "write_report"]
 
 SCHEMA: Final = 1
 _ERRORS, _LONGEST = 10, 2000
@@ -64,7 +64,7 @@ def build_report(
         "kind": "study",
         "petkit": version("petkit"),
         "study": {**study, "adaptation": _adaptation(results)},
-        "tasks": [_task(plan, facts[plan.task.name]) for plan in asked.tasks],
+        "tasks": task_entries(asked, facts),
         "cells": cells,
         **{name: found[name] for name in ("summary", "comparisons", "power")},
         "gain_from_development": development_gain(results) if asked.development else None,
@@ -80,6 +80,11 @@ def _adaptation(results: Results) -> dict[str, Any] | None:
     if not results.plan.adapts:
         return None
     return {plan.task.name: results.run.record(f"{plan.tag}.{ADAPT}") for plan in results.plan.study.tasks}
+
+
+def task_entries(study: Study, facts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks of report.json, known before anything is trained."""
+    return [_task(plan, facts[plan.task.name]) for plan in study.tasks]
 
 
 def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:

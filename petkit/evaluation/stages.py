@@ -26,7 +26,6 @@ from petkit.objectives.streams import seed_for
 from petkit.predicting import Classifier
 from petkit.rowfiles import load_scores, save_scores
 from petkit.rows import Rows
-from petkit.scoring import score_rows
 from petkit.stages import Stage
 from petkit.units import UnitContext
 
@@ -125,7 +124,7 @@ def zero_shot_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]
 
         def predict(row: Rows) -> None:
             for pattern in spec["patterns"]:
-                score_rows(model, encoder, row, stage.task.pvps[pattern], token_budget=stage.settings.token_budget)
+                scores_of(model, encoder, row, stage.task.pvps[pattern], stage.settings)
 
         context.measured["latency_ms"] = latency(predict, test)
     parameters = sum(p.numel() for p in model.parameters())

@@ -19,7 +19,7 @@ from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_to
 from petkit.evaluation.grid import DISTILLED, METHODS, PROMPTED, Study, TaskPlan, in_order
 from petkit.evaluation.planning import Plan, Weights
 from petkit.evaluation.progress import OnProgress, Tracker, unheard
-from petkit.evaluation.reporting import write_report
+from petkit.evaluation.reporting import task_entries, write_report
 from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import find_sources
 from petkit.executors import Executor, run_all
@@ -30,6 +30,7 @@ from petkit.plan import CHECKPOINT
 from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.pvp import Task
+from petkit.report.compare import check_against
 from petkit.rowfiles import save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, read_status
@@ -57,11 +58,11 @@ def evaluate(
     data: str | Path | Sequence[str | Path],
     out: str | Path,
     model: str = "builtin",
-    shots: Sequence[int] = (16,),
+    shots: Sequence[int] | None = None,
     splits: int | str = 5,
     seeds: int = 1,
     methods: Sequence[str] = DEFAULT_METHODS,
-    draw: str = "per-class",
+    draw: str | None = None,
     preset_name: str = "auto",
     changes: Mapping[str, Any] | None = None,
     unlabeled: str | None = None,
@@ -75,6 +76,7 @@ def evaluate(
     keep_blank: bool = False,
     encoding: str | None = None,
     allow_overlap: bool = False,
+    against: Mapping[str, Any] | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
     executor: Executor | None = None,
@@ -86,13 +88,16 @@ def evaluate(
 
     Args:
         tasks: ready-made names, paths of task files, or tasks. data: ``DIR`` or ``NAME=DIR`` (see ``petkit.evaluation.sources``).
-        shots: labelled rows per label. splits: how many draws, or ``given`` or ``given:FOLDER`` for those that lie in the data's folder.
+        shots: labelled rows per label; None for 16.
+        splits: how many draws, or ``given`` or ``given:FOLDER`` for those that lie in the data's folder.
         seeds: of training, per split; they count on from the setting ``seed``, which draws the splits.
-        methods: of ``petkit.evaluation.METHODS``. draw: ``per-class``, or ``by-chance``: shots x labels rows, imbalance kept.
+        methods: of ``petkit.evaluation.METHODS``.
+        draw: ``per-class`` (None too), or ``by-chance``: shots x labels rows, imbalance kept. Given splits take neither shots nor draw.
         changes: settings by dotted name. unlabeled, test: files in the place of those in ``data``.
         test_limit: test rows, at most. pool_from_test: so many test rows are the pool, and leave the test.
         measure_development_gain: also find out what choosing by development rows would have gained; no result changes.
         calibration_folds: for the temperature of plain fine-tuning, so many further trainings per cell; 0 for none.
+        against: report.json of an earlier study; whether the two can be compared is checked before anything is trained.
         executor, workers: where units run, and how many at a time that is (for the estimate of time).
         on_progress: told of every unit and of how far the study is. on_notice: told, once each, what the user should know.
 
@@ -102,10 +107,9 @@ def evaluate(
     loaded = [load_task(task) if isinstance(task, str) else task for task in ([tasks] if isinstance(tasks, (str, Task)) else tasks)]
     methods = in_order(methods)
     given = splits if isinstance(splits, str) else None
-    draws = Draws(
-        tuple(dict.fromkeys(shots)), 0 if given else int(splits), "given" if given else _DRAWS.get(draw, draw), 0, measure_development_gain
-    )
-    _check(loaded, methods, draws, given, seeds, calibration_folds)
+    _check(loaded, methods, shots, splits, draw, seeds, calibration_folds)
+    how = _DRAWS[draw or "per-class"] if given is None else "given"
+    draws = Draws(tuple(dict.fromkeys(shots or (16,))), int(splits) if given is None else 0, how, 0, measure_development_gain)
     if set(methods) - {"tfidf", "majority"}:
         check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
@@ -123,6 +127,10 @@ def evaluate(
     seed_numbers = tuple(range(settings.seed, settings.seed + seeds))
     study = Study(plans, seed_numbers, methods, settings, preset(chosen_preset), calibration_folds, measure_development_gain)
     asked = _asked(study, model, chosen_preset, draws, options, allow_overlap)
+    facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
+    if against is not None:
+        for line in check_against({"kind": "study", "study": asked, "tasks": task_entries(study, facts)}, against):
+            on_notice(line)
     common: dict[str, Any] = {
         "model": model,
         "device": device,
@@ -141,7 +149,6 @@ def evaluate(
         driver.take_rows(parts)
         driver.estimate(rows, model, device, trust_remote_code)
         results = driver.carry_out()
-        facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
         report = write_report(results, facts, asked, _measured(root, workers, time.monotonic() - began))
     return StudyResult(root, report)
 
@@ -157,24 +164,34 @@ def _measured(root: Path, workers: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _check(tasks: Sequence[Task], methods: Sequence[str], draws: Draws, given: str | None, seeds: int, folds: int) -> None:
+def _check(
+    tasks: Sequence[Task],
+    methods: Sequence[str],
+    shots: Sequence[int] | None,
+    splits: int | str,
+    draw: str | None,
+    seeds: int,
+    folds: int,
+) -> None:
     """Raise SettingsError that names everything that makes no sense."""
-    names = [task.name for task in tasks]
+    names, given = [task.name for task in tasks], isinstance(splits, str)
     unknown = [method for method in methods if method not in METHODS]
+    flags = {"--shots": shots, "--draw": draw}
     rules = [
         (bool(tasks), "no task is given"),
         (len(set(names)) == len(names), f"two tasks have the same name ({', '.join(names)})"),
         (bool(methods), f"--methods is empty; legal are {', '.join(METHODS)}"),
         (not unknown, f"--methods: {', '.join(map(repr, unknown))} unknown; {legal_are(unknown, METHODS)}"),
-        (given is not None or draws.splits >= 1, f"--splits is {draws.splits}; at least 1 is legal, or given"),
+        (isinstance(splits, str) or splits >= 1, f"--splits is {splits}; at least 1 is legal, or given"),
         (
-            given is None or given.partition(":")[0] == "given",
-            f"--splits is {given!r}; a number, given or given:FOLDER is legal{did_you_mean(given, ['given'])}",
+            not isinstance(splits, str) or splits.partition(":")[0] == "given",
+            f"--splits is {splits!r}; a number, given or given:FOLDER is legal{did_you_mean(splits, ['given'])}",
         ),
-        (bool(draws.shots) and min(draws.shots) >= 1, f"--shots is {list(draws.shots)}; at least 1 each (zero-shot is a method)"),
+        (shots is None or min(shots, default=0) >= 1, f"--shots is {list(shots or ())}; at least 1 each (zero-shot is a method)"),
         (seeds >= 1, f"--seeds is {seeds}; at least 1 is legal"),
-        (draws.draw in ("per-class", "random", "given"), f"--draw is {draws.draw!r}; {legal_are(draws.draw, _DRAWS)}"),
+        (draw is None or draw in _DRAWS, f"--draw is {draw!r}; {legal_are(draw, _DRAWS)}"),
         (folds == 0 or folds >= 2, f"--calibration-folds is {folds}; 0 or at least 2 is legal"),
+        *((not given or value is None, f"{flag} goes with drawn splits: given ones are as they are") for flag, value in flags.items()),
     ]
     raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])
     if "setfit" in methods:

@@ -19,7 +19,7 @@ from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, method_name, number, shots_name
 from petkit.report.words import level_name
 
-__all__ = ["Difference", "check_comparable", "difference", "regressions"]
+__all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions"]
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -71,6 +71,27 @@ def _tasks(report: Report) -> dict[str, tuple[Any, Any]]:
 
 def _short(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)[:12]
+
+
+def check_against(new: Report, old: Report) -> list[str]:
+    """Notices on what ``regressions`` will be able to say, before there are any results: ``new`` has its ``study`` and ``tasks`` only.
+
+    Raises RunError if the studies cannot be compared, or have no (task, shots, method) in common.
+    """
+    check_comparable({"the new study": new, "the earlier one": old})
+    metric, methods = new["study"]["primary"]["metric"], new["study"]["methods"]
+    earlier = {(row["task"], row["shots"], row["method"]) for row in old["summary"] if row["metric"] == metric}
+    places = dict.fromkeys((task["name"], split["shots"]) for task in new["tasks"] for split in task["splits"])
+    common = [place for place in places if any((*place, method) in earlier for method in methods)]
+    if not common:
+        raise RunError(
+            f"these reports cannot be compared: the earlier one has {METRIC_NAMES[metric]} of none of the new study's methods "
+            "on the same task and number of labels"
+        )
+    other = [f"{task}, {shots_name(shots)}" for task, shots in common if not same_splits(new, old, task, shots)]
+    return [
+        f"{where}: the earlier study had other splits, so differences are not paired, and only larger ones are found" for where in other
+    ]
 
 
 def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference | None:

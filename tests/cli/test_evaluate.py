@@ -18,6 +18,7 @@ from petkit.cli.app import app
 from petkit.cli.studies import StudyReporter, show_study
 from petkit.evaluation.progress import Progress
 from petkit.executors import Event, InProcess, Spawned
+from petkit.report import compare
 from tests.petkit.report.sample_study import sample_study
 
 runner = CliRunner()
@@ -66,7 +67,8 @@ def test_flags_become_arguments(calls: list[dict[str, Any]]) -> None:
 def test_without_flags_the_call_is_plain(calls: list[dict[str, Any]]) -> None:
     petkit(*STUDY, "--splits", "given")
     assert calls[0]["splits"] == "given"
-    assert (calls[0]["shots"], calls[0]["seeds"], calls[0]["changes"], calls[0]["model"]) == ([16], 1, {}, "builtin")
+    assert (calls[0]["shots"], calls[0]["draw"], calls[0]["against"]) == (None, None, None)
+    assert (calls[0]["seeds"], calls[0]["changes"], calls[0]["model"]) == (1, {}, "builtin")
     assert isinstance(calls[0]["executor"], InProcess)
 
 
@@ -88,7 +90,7 @@ def test_json_is_one_object_and_nothing_else(calls: list[dict[str, Any]]) -> Non
     assert found.stderr == ""
 
 
-@pytest.mark.parametrize(("shots", "words"), [("x", "whole numbers"), ("", "whole numbers")])
+@pytest.mark.parametrize(("shots", "words"), [("x", "whole numbers"), ("", "whole numbers"), ("²", "whole numbers")])
 def test_mistakes_end_with_2(shots: str, words: str, calls: list[dict[str, Any]]) -> None:
     found = petkit(*STUDY, "--shots", shots, code=2)
     assert words in found.stderr
@@ -97,14 +99,13 @@ def test_mistakes_end_with_2(shots: str, words: str, calls: list[dict[str, Any]]
 
 
 def test_a_regression_ends_with_3(calls: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compare = ModuleType("petkit.report.compare")
-    compare.regressions = lambda new, old: [{"sentence": "mood: PET is worse"}] if old["petkit"] == "0" else []  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "petkit.report.compare", compare)
+    monkeypatch.setattr(compare, "regressions", lambda new, old: [{"sentence": "mood: PET is worse"}] if old["petkit"] == "0" else [])
     old = sample_study() | {"petkit": "0"}
     (tmp_path / "report.json").write_text(json.dumps(old))
     found = petkit(*STUDY, "--against", str(tmp_path), code=3)
     assert "1 regressions" in found.stdout
     assert "mood: PET is worse" in found.stdout
+    assert calls[0]["against"] == old
     (tmp_path / "report.json").write_text(json.dumps(sample_study()))
     assert "no regressions" in petkit(*STUDY, "--against", str(tmp_path)).stdout
     assert json.loads(petkit(*STUDY, "--against", str(tmp_path), "--json").stdout)["regressions"] == []
@@ -113,6 +114,8 @@ def test_a_regression_ends_with_3(calls: list[dict[str, Any]], tmp_path: Path, m
 def test_an_earlier_study_must_be_there_before_anything_runs(calls: list[dict[str, Any]], tmp_path: Path) -> None:
     assert "no report.json there" in petkit(*STUDY, "--against", str(tmp_path), code=2).stderr
     (tmp_path / "report.json").write_text("{}")
+    assert "has schema None" in petkit(*STUDY, "--against", str(tmp_path), code=2).stderr
+    (tmp_path / "report.json").write_text('{"schema": 1, "kind": "run"}')
     assert "not one of petkit evaluate" in petkit(*STUDY, "--against", str(tmp_path), code=2).stderr
     assert calls == []
 

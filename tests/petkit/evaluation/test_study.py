@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from petkit import members
 from petkit.errors import DataError, RunError, SettingsError
 from petkit.evaluation import reporting
 from petkit.evaluation.progress import Progress
@@ -27,6 +28,7 @@ from petkit.pvp import Task
 from petkit.report.study import write_study_report
 from petkit.rowfiles import load_rows, load_scores
 from petkit.runs import read_status
+from petkit.scoring import score_rows
 from tests.builders import sentences
 from tests.petkit.evaluation import tiny_study as program
 from tests.petkit.evaluation.tiny_study import METHODS, SETTINGS, TASK, tiny_data, tiny_study, without_measured, write
@@ -168,8 +170,23 @@ def test_seeds_change_what_draws_and_splits_do_not(model: Path, data: Path, tmp_
     assert cell(study, "majority", split=0, seed=42)["test"] == cell(study, "majority", split=0, seed=43)["test"]
 
 
+def test_the_latency_of_untrained_patterns_is_that_of_the_studys_settings(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def scoring(*arguments: Any, **options: Any) -> Any:
+        asked.append((len(arguments[2]), options["decoding"]))
+        return score_rows(*arguments, **options)
+
+    monkeypatch.setattr(members, "score_rows", scoring)
+    tiny_study(tmp_path / "out", data, model, methods=("zero-shot",), settings={"decoding": "parallel"})
+    assert {how for _, how in asked} == {"parallel"}
+    assert [rows for rows, _ in asked].count(1) == 2 * (3 + 16)  # patterns x (texts to warm up, test rows)
+
+
 def test_given_splits_are_used_as_they_are(model: Path, data: Path, tmp_path: Path) -> None:
-    study = tiny_study(tmp_path / "out", data, model, splits="given", **{**QUICK, "shots": (16,)})
+    study = tiny_study(tmp_path / "out", data, model, **{**QUICK, "splits": "given", "shots": None})
     splits = study.report["tasks"][0]["splits"]
     assert [(s["name"], s["shots"], s["class_counts"]) for s in splits] == [("few/13", 4, [4, 4]), ("few/100", 4, [4, 4])]
     kept = load_rows(next((tmp_path / "out" / "stages").glob("*.k4.n0.rows")) / "train.parquet")
@@ -197,7 +214,7 @@ def test_development_rows_need_not_be_in_the_pool(model: Path, tmp_path: Path) -
     """Given splits with their dev files beside raw texts of one's own: the members are asked about the development rows themselves."""
     data = tiny_data(tmp_path / "data")
     write(data / "unlabeled.jsonl", sentences()[100:120])
-    options: dict[str, Any] = {"methods": ("pet",), "splits": "given", "calibration_folds": 0}
+    options: dict[str, Any] = {"methods": ("pet",), "splits": "given", "shots": None, "calibration_folds": 0}
     measured = tiny_study(tmp_path / "out", data, model, **options, measure_development_gain=True)
     (choice,) = measured.report["gain_from_development"]["choices"]
     assert (choice["what"], choice["candidates"], choice["splits"]) == ("pattern", 2, 2)
@@ -291,8 +308,10 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         ({"shots": (0, 4)}, SettingsError, "at least 1 each"),
         ({"shots": (400,)}, DataError, "'negative' has 19 of 400 rows"),
         ({"draw": "odd"}, SettingsError, "per-class, by-chance"),
+        ({"draw": "given"}, SettingsError, "--draw is 'given'; legal are per-class, by-chance"),
+        ({"splits": "given", "shots": (16,), "draw": "per-class"}, SettingsError, "(?s)--shots goes with drawn splits.*--draw goes with"),
         ({"splits": "some"}, SettingsError, "given:FOLDER"),
-        ({"splits": "given:none"}, DataError, "folders with splits there: few"),
+        ({"splits": "given:none", "shots": None}, DataError, "folders with splits there: few"),
         ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
         ({"pool_from_test": 16}, DataError, "some must remain"),
         ({"data": "nowhere"}, DataError, "no train file"),
@@ -304,6 +323,23 @@ def test_mistakes_leave_nothing_behind(
     with pytest.raises(kind, match=words):
         tiny_study(tmp_path / "out", **{"data": data, "model": model, **changes})
     assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_study_has_to_be_comparable_before_anything_is_trained(
+    done: StudyResult, model: Path, data: Path, tmp_path: Path
+) -> None:
+    notices: list[str] = []
+    options: dict[str, Any] = {"methods": ("tfidf",), "on_notice": notices.append, "against": done.report}
+    for changes, words in (({"test_limit": 10}, "tone & mood: test rows differ"), ({"shots": (2,)}, "none of the new study's methods")):
+        with pytest.raises(RunError, match=words):
+            tiny_study(tmp_path / "out", data, model, **{"shots": (4,), **options, **changes})
+    assert not (tmp_path / "out").exists()
+    tiny_study(tmp_path / "out", data, model, shots=(4,), **options)
+    assert notices == []
+    tiny_study(tmp_path / "other", data, model, shots=(4,), **options, settings={"seed": "1"})
+    assert notices == [
+        "tone & mood, 4 per label: the earlier study had other splits, so differences are not paired, and only larger ones are found"
+    ]
 
 
 def test_a_pool_out_of_the_test_leaves_it(model: Path, data: Path, tmp_path: Path) -> None:
