@@ -1,12 +1,13 @@
-"""Pretraining objectives on an equal budget, then PET from each: prints the table of docs/results.md.
+"""Pretraining objectives on an equal budget, then PET from each: prints the tables of docs/results.md.
 
-    python -m benchmarks.compare_objectives --out runs/objectives [--steps 1000] [--tasks sst2,trec] [--only NAME ...]
+    python -m benchmarks.compare_objectives adapted --out runs/adapted [--steps 200] [--tasks trec,sst2]
+    python -m benchmarks.compare_objectives new --out runs/new [--steps 1000] [--tasks trec,sst2]
 
-Every model is made from scratch by `petkit pretrain` on the same text (builtin:docs and the prose in $PETKIT_DATA/corpus, not
-WikiText), with the builtin model's tokenizer and the same steps, rows, length and rate. Then `petkit evaluate` trains PET from each on the
-16-per-label splits that lie beside the data, and a linear probe on its frozen embeddings, all with the same settings. ELECTRA's checkpoint
-is its generator, the one of the two models that has an MLM head; here it is as wide as the others. Run again after an interruption, it
-goes on; ``--only`` makes one model, so that several can be made side by side before the table is printed.
+``adapted``: the builtin model is adapted to the raw text of the task with each objective, as ``petkit evaluate --adapt`` does it, and PET
+starts from that: it is what the default of ``--adapt`` rests on. ``new``: models of 2 x 128 from scratch on the builtin text and the prose in
+$PETKIT_DATA/corpus (not WikiText), with the builtin tokenizer; ELECTRA's checkpoint for PET is its generator, a quarter as wide.
+All with the same updates, rows, length and rate, on the 16-per-label splits that lie beside the data. Run again after an interruption,
+it goes on; ``--only`` makes one row of the table, so that several can be made side by side before the table is printed.
 """
 
 from __future__ import annotations
@@ -21,78 +22,103 @@ from petkit import evaluate
 from petkit.builtin import model_path
 from petkit.pretraining import PretrainSettings, run_pretraining
 
-OBJECTIVES: Mapping[str, Mapping[str, Any]] = {
-    "mlm-15": {"objectives": ("mlm",)},
-    "mlm-25": {"objectives": ("mlm",), "mask_rate": 0.25},
-    "mlm-40": {"objectives": ("mlm",), "mask_rate": 0.4},
-    "whole-word": {"objectives": ("whole-word",)},
-    "spanbert": {"objectives": ("spanbert",)},
-    "electra": {"objectives": ("electra",), "arch": "electra"},
+OBJECTIVES: Mapping[str, tuple[str, float | None]] = {
+    "mlm-15": ("mlm", None),
+    "mlm-25": ("mlm", 0.25),
+    "mlm-40": ("mlm", 0.4),
+    "whole-word": ("whole-word", None),
+    "spanbert": ("spanbert", None),
+    "electra": ("electra", None),
 }
-METHODS = ("pet", "linear-probe")
+"""Name -> objective and mask rate (None: the objective's)."""
+
 ALLOW_OVERLAP = {"trec"}
-"""Tasks of whose published splits some labelled rows equal a test row; all models see the same ones."""
+"""Tasks of whose published splits a labelled row equals a test row; all models see the same ones."""
 
 
 def corpus() -> list[str]:
-    """The texts that all learn from."""
+    """The texts that new models learn from."""
     folder = data_folder() / "corpus"
     return ["builtin:docs", *(str(path) for path in sorted([*folder.glob("gutenberg_*.txt"), *folder.glob("nltk_*.txt")]))]
 
 
-def pretrained(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """The figures of one model."""
+def new_model(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of a model from scratch."""
+    objective, rate = OBJECTIVES[name]
     settings = PretrainSettings(
-        steps=options.steps,
+        steps=options.steps or 1000,
+        objectives=(objective,),
+        mask_rate=rate,
+        arch="electra" if name == "electra" else "bert",
+        layers=2,
+        hidden=128,
         rows=32,
         length=128,
         tokenizer=str(model_path()),
         learning_rate=1e-3,
         seed=options.seed,
-        **{key: int(value) for key, value in (part.split("=") for part in options.size.split(","))},
-        **OBJECTIVES[name],
     )
     return run_pretraining(corpus(), settings, str(options.out / name), cache=str(options.out / "tokens" / name))
 
 
-def few_shot(model: str, task: str, out: Path, options: argparse.Namespace) -> dict[str, tuple[float, float, float]]:
-    """Accuracy in percent by method: mean and the ends of its 95 % interval over splits."""
-    found = evaluate(
+def few_shot(task: str, out: Path, *, model: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """report.json of PET on a task's splits."""
+    return evaluate(
         task,
         data=f"{task}={data_folder() / task}",
         out=out,
         model=model,
         splits="given:lmbff16",
-        methods=METHODS,
+        methods=("pet",),
         preset_name="small",
-        changes={"threads": 1, "adapt_steps": options.adapt, "patterns": "0,1", "pool_limit": 300, "classifier.steps": 200},
-        calibration_folds=0,
+        changes={"threads": 1, "patterns": "0,1", "pool_limit": 300, "classifier.steps": 100, **changes},
         test_limit=1000,
         allow_overlap=task in ALLOW_OVERLAP,
-    )
-    rows = (row for row in found.report["summary"] if row["metric"] == "accuracy")
-    return {row["method"]: (100 * row["mean"], *(100 * end for end in row["interval_splits"])) for row in rows}
+    ).report
+
+
+def score(report: Mapping[str, Any]) -> str:
+    """Accuracy in percent: mean, and its 95 % interval over splits."""
+    row = next(row for row in report["summary"] if row["metric"] == "accuracy")
+    return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * value for value in (row["mean"], *row["interval_splits"])))
+
+
+def adapted_row(name: str, options: argparse.Namespace) -> list[str]:
+    """For each task: masked tokens right before and after adapting, by the objective's own masks, and PET."""
+    objective, rate = OBJECTIVES[name]
+    cells = []
+    for task in options.tasks:
+        changes = {"adapt_steps": options.steps or 200, "adapt_objective": objective, "adapt_mask_rate": rate}
+        report = few_shot(task, options.out / f"{name}-{task}", model="builtin", changes=changes)
+        figures = report["study"]["adaptation"][task]
+        cells += [f"{100 * figures['accuracy_before']:.1f} -> {100 * figures['accuracy']:.1f}", score(report)]
+    return cells
+
+
+def new_row(name: str, options: argparse.Namespace) -> list[str]:
+    """Held-out loss and masked tokens right, by the objective's own masks, and PET on each task."""
+    figures = new_model(name, options)
+    reports = [few_shot(task, options.out / f"{name}-{task}", model=figures["model"], changes={}) for task in options.tasks]
+    return [f"{figures['loss']:.2f}", f"{100 * figures['accuracy']:.1f}", *map(score, reports)]
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("start", choices=["adapted", "new"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--size", default="layers=2,hidden=128")
-    parser.add_argument("--tasks", default="sst2,trec")
-    parser.add_argument("--adapt", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=0, help="updates; default 200 (adapted) or 1000 (new)")
+    parser.add_argument("--tasks", type=lambda text: text.split(","), default=["trec", "sst2"])
+    parser.add_argument("--seed", type=int, default=1, help="of new models")
     parser.add_argument("--only", choices=list(OBJECTIVES), action="append")
     options = parser.parse_args()
-    tasks = options.tasks.split(",")
-    print(f"| | held-out loss | accuracy | {' | '.join(f'{task}: {method}' for task in tasks for method in METHODS)} |")
-    print("|" + "---|" * (len(tasks) * len(METHODS) + 3))
-    for name in options.only or OBJECTIVES:
-        figures = pretrained(name, options)
-        scores = {task: few_shot(figures["model"], task, options.out / "studies" / f"{name}-{task}", options) for task in tasks}
-        cells = ["{:.1f} ({:.1f} to {:.1f})".format(*scores[task][method]) for task in tasks for method in METHODS]
-        print(f"| {name} | {figures['loss']:.2f} | {figures.get('accuracy', float('nan')):.3f} | {' | '.join(cells)} |", flush=True)
+    adapts = options.start == "adapted"
+    names = options.only or [name for name in OBJECTIVES if name != "electra" or not adapts]
+    heads = [f"{task}: {what}" for task in options.tasks for what in ("masked tokens right, %", "PET")]
+    heads = heads if adapts else ["held-out loss", "masked tokens right, %", *(f"{task}: PET" for task in options.tasks)]
+    print(f"| | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}", flush=True)
+    for name in names:
+        print(f"| {name} | {' | '.join((adapted_row if adapts else new_row)(name, options))} |", flush=True)
 
 
 if __name__ == "__main__":
