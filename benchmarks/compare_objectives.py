@@ -4,7 +4,7 @@
     python -m benchmarks.compare_objectives new --out runs/new [--steps 1000] [--tasks trec,sst2]
 
 ``adapted``: the builtin model is adapted to the raw text of the task with each objective, as ``petkit evaluate --adapt`` does it, and PET
-starts from that: it is what the default of ``--adapt`` rests on. ``new``: models of 2 x 128 from scratch on the builtin text and the prose in
+starts from that: it is what the default of ``--adapt`` rests on. ``new``: models of 2 x 128 from scratch on builtin text and the prose in
 $PETKIT_DATA/corpus (not WikiText), with the builtin tokenizer; ELECTRA's checkpoint for PET is its generator, a quarter as wide.
 All with the same updates, rows, length and rate, on the 16-per-label splits that lie beside the data. Run again after an interruption,
 it goes on; ``--only`` makes one row of the table, so that several can be made side by side before the table is printed.
