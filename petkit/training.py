@@ -144,6 +144,8 @@ def train(
 ) -> Trained:
     """Make exactly ``settings.steps`` updates of ``model`` (in place; in train mode while it runs, in eval mode after).
 
+    Raises SettingsError where a loss is no finite number; that shows when losses are read, every ``log_every`` updates and at the end.
+
     Args:
         losses: called once per micro-batch; must draw from stateless streams of the step, so that a resumed run equals
             an undisturbed one. Dropout's generator is seeded before every step.
@@ -168,14 +170,19 @@ def train(
             _update(model, optimizer, losses, settings, step, device, meter)
         if step + 1 == settings.steps - max(1, settings.steps // 10):
             meter.start_tail()  # before the checkpoint, which holds the tail
+        due = (step + 1) % log_every == 0 or step + 1 == settings.steps
+        means = meter.read() if due and on_step is not None else None
+        _refuse_diverged(means or {}, step + 1, settings)
         if on_step is not None:  # before the checkpoint: killed in between, the same is told once more
-            on_step(step + 1, settings.steps, meter.read() if (step + 1) % log_every == 0 or step + 1 == settings.steps else None)
+            on_step(step + 1, settings.steps, means)
         if checkpoint and time.monotonic() - saved > checkpoint_seconds and step + 1 < settings.steps:
             save_checkpoint(checkpoint, model, optimizer, step + 1, meter.state())
             saved = time.monotonic()
     model.eval()
+    tail = meter.tail()
+    _refuse_diverged(tail, settings.steps, settings)
     trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    return Trained(settings.steps, meter.tail(), time.monotonic() - started, trained, sum(p.numel() for p in model.parameters()))
+    return Trained(settings.steps, tail, time.monotonic() - started, trained, sum(p.numel() for p in model.parameters()))
 
 
 def _update(
@@ -198,6 +205,15 @@ def _update(
         nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=True)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+
+
+def _refuse_diverged(means: Mapping[str, float], step: int, settings: TrainSettings) -> None:
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise SettingsError(
+                f"training diverged at update {step} of {settings.steps} or shortly before: {name} is {value}; lower --learning-rate "
+                f"(of petkit train: --set member.learning_rate and the like), which is {settings.learning_rate}"
+            )
 
 
 class _Meter:

@@ -338,3 +338,34 @@ def test_the_weight_is_that_of_the_language_loss() -> None:
     assert mix_losses(label, language, weight=1e-4).item() == pytest.approx(2.0 * 0.9999 + 7.0 * 0.0001)
     assert mix_losses(label, language, weight=0.0).item() == 2.0
     assert mix_losses(label, language, weight=1.0).item() == 7.0
+
+
+# Losses that are no numbers
+
+
+def exploding(model: nn.Module, at: int) -> Losses:
+    """Losses of ``classifying``; from update ``at`` on (from 0) a part is no number."""
+
+    def losses(step: int, micro: int) -> Mapping[str, Tensor]:
+        named = classifying(model)(step, micro)
+        return {**named, "half": named["half"] * float("nan")} if step >= at else named
+
+    return losses
+
+
+@pytest.mark.parametrize(("log_every", "told"), [(1, 3), (2, 4), (50, 9)])
+def test_training_that_diverges_ends_when_its_losses_are_read(log_every: int, told: int) -> None:
+    model, seen = network(), list[int]()
+    settings = TrainSettings(steps=9, learning_rate=0.5)
+    with pytest.raises(SettingsError, match=rf"training diverged at update {told} of 9 .*: half is nan; lower --learning-rate .* 0.5$"):
+        train(model, exploding(model, 2), settings, seed=1, stage="t", on_step=lambda step, *_: seen.append(step), log_every=log_every)
+    assert seen == list(range(1, told))
+
+
+def test_training_that_diverges_ends_though_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+    monkeypatch.setattr(training, "_means", lambda sums, means=training._means: reads.append("read") or means(sums))
+    model = network()
+    with pytest.raises(SettingsError, match="training diverged at update 60 of 60"):
+        train(model, exploding(model, 2), TrainSettings(steps=60), seed=1, stage="t", log_every=1)
+    assert reads == ["read"]  # the CPU waited for the device once
