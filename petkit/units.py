@@ -49,6 +49,7 @@ class Unit:
         spec: all that decides the result and is not a file; JSON. ``"seed"`` in it feeds ``UnitContext.seed_for``.
         needs: names of the units whose outputs this one reads; they come earlier.
         files: other files that it reads: path -> digest.
+        aside: what it is told beside, which changes nothing of its outputs, such as where a cache lies; JSON, and not part of the key.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Unit:
     spec: Mapping[str, Any]
     needs: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", self.name):
@@ -76,6 +78,7 @@ class UnitContext:
         work: a folder that survives a kill, for checkpoints; removed when the unit is done.
         progress: to be called now and then.
         measured: to be filled with what the function measures of itself, such as latency; not part of the result.
+        aside: the unit's.
     """
 
     name: str
@@ -86,6 +89,7 @@ class UnitContext:
     seed: int | None
     needed: Mapping[str, Path]
     measured: dict[str, Any] = field(default_factory=dict)
+    aside: Mapping[str, Any] = field(default_factory=dict)
 
     def need(self, name: str) -> Path:
         """The folder of the finished unit ``name``, one of those that the unit declares."""
@@ -191,7 +195,7 @@ def perform(unit: Unit, *, root: Path, key: str, progress: Progress) -> StageRec
     files.make_directory(root / "stages")
     with files.staged_directory(stage_folder(root, unit.name)) as out:
         needed = {name: stage_folder(root, name) for name in unit.needs}
-        context = UnitContext(unit.name, root, out, work, progress, unit.spec.get("seed"), needed)
+        context = UnitContext(unit.name, root, out, work, progress, unit.spec.get("seed"), needed, aside=unit.aside)
         with peak_memory() as memory:
             result = function(plain(unit.spec), context)
         measured = {"peak_memory_bytes": memory.peak, **context.measured}

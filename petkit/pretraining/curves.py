@@ -19,7 +19,9 @@ Point = dict[str, Any]
 
 
 class Curves:
-    """The points of a run, each ``{"step", "tokens", ...}``, kept in a file that a killed run goes on with.
+    """The points of a run, each ``{"step", "rows", ...}`` (rows trained on so far) with losses by name.
+
+    They are kept in a file that a killed run goes on with.
 
     Args:
         path: the file, JSON lines; points of it from a step that is told again are replaced.
@@ -85,6 +87,15 @@ class TensorBoard:
         except ImportError as error:
             raise SettingsError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
         self._writer = SummaryWriter(str(folder))
+
+    @classmethod
+    def going_on(cls, folder: Path, known: Sequence[Mapping[str, Any]]) -> TensorBoard:
+        """One for a run that has these points already; they are written too where the folder is new."""
+        new = not folder.is_dir()
+        board = cls(folder)
+        for point in known if new else ():
+            board.add(point)
+        return board
 
     def add(self, point: Mapping[str, Any]) -> None:
         """One point: a scalar for each of its figures."""

@@ -15,11 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from petkit.backbones.modelfiles import quiet
+from petkit.checkpoints import CHECKPOINT_FILE
+from petkit.errors import DataError, ModelError
 from petkit.objectives import Vocabulary, share, stream
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.ranks import ranks
 from petkit.pretraining.settings import PretrainSettings
-from petkit.pretraining.tasks import Task, Updates, measured_form, task_rates
+from petkit.pretraining.tasks import Task, Updates, measured_form, rows_and_tokens, task_rates
 from petkit.training import Trained, autocast, train
 from petkit.units import UnitContext
 
@@ -93,7 +95,7 @@ class Course:
             self.settings.training(),
             seed=self.settings.seed,
             stage="pretrain" if here.first else f"pretrain, rank {here.rank}",
-            checkpoint=context.work / "training.safetensors",
+            checkpoint=context.work / CHECKPOINT_FILE,
             before_step=self._before_step,
             on_step=on_step,
             log_every=max(1, min(50, self.settings.steps // 20)),
@@ -139,7 +141,7 @@ class Course:
         due = every > 0 and step % every == 0 and not last  # at the end it is measured once, by the caller
         if (means is None and not due) or (every == 0 and not last):  # where only the end counts, there is no curve to write
             return
-        point: dict[str, Any] = {"step": step, "rows": step * self.settings.rows}
+        point: dict[str, Any] = {"step": step, "rows": rows_and_tokens(self.settings, step)[0]}
         point |= {f"training/{name}": value for name, value in (means or {}).items()}
         if due:
             point |= self.held_out()
@@ -149,19 +151,22 @@ class Course:
             board.add(point)
 
     def speed(self, trained: Trained) -> dict[str, float]:
-        """Tokens and rows (pairs of texts, where rows are such) per second, of the updates that this process made."""
+        """Tokens (padding included) and rows (pairs of texts, where rows are such) per second, of the updates that this process made."""
         seconds = max(trained.seconds, time.get_clock_info("monotonic").resolution)
-        rows = (trained.steps - self._first) * self.settings.rows / seconds
-        return {"rows_per_second": rows, "tokens_per_second": rows * self.settings.length}
+        rows, tokens = rows_and_tokens(self.settings, trained.steps, start=self._first)
+        return {"rows_per_second": rows / seconds, "tokens_per_second": tokens / seconds}
 
     def held_out(self) -> dict[str, float]:
-        """``held out/PART`` of every task: loss in nats, accuracy as a share. Leaves the model in evaluation mode."""
+        """``held out/PART`` of every task: loss in nats, accuracy as a share. Leaves the model in evaluation mode.
+
+        Raises DataError where a task has nothing to measure, ModelError where a loss is no finite number.
+        """
         figures = ((task, self.measure(task)) for task in self.tasks)
         return {f"held out/{self._label(task, part)}": value for task, parts in figures for part, value in parts.items()}
 
     @torch.inference_mode()
     def measure(self, task: Task) -> dict[str, float]:
-        """Means over held-out rows, corrupted the same way every time; NaN where there is nothing to measure."""
+        """Means over held-out rows, corrupted the same way every time; a part without terms is left out. Raises as ``held_out`` does."""
         learner, how = self.joint.learner(task.objective.name), measured_form(task.objective)
         count = min(len(task.held), MEASURED_ROWS)
         sums: dict[str, np.ndarray[Any, Any]] = {}
@@ -173,7 +178,15 @@ class Course:
                 scores = learner.score(batch)
             for name, pair in scores.items():
                 sums[name] = sums.get(name, np.zeros(2)) + np.array(pair)
-        return {name: float(total / number) if number else math.nan for name, (total, number) in sums.items()}
+        means = {name: float(total / number) for name, (total, number) in sums.items() if number}
+        if not means:
+            raise DataError("the tokenizer knows no word of the text held out; it is of another language")
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise ModelError(
+                    f"the model's loss {name} on the text held out is {value}; lower --learning-rate, or begin with sound weights"
+                )
+        return means
 
 
 def _as_is(update: Any) -> Any:

@@ -3,63 +3,75 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from petkit.backbones.modelfiles import resolve
+from petkit.compute import computing, resumed_threads
 from petkit.data.text import ENCODING
-from petkit.errors import DataError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import write_bytes
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import check_learnable
 from petkit.pretraining.corpus import source_digest
 from petkit.pretraining.curves import Curves, TensorBoard
+from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
 from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.ranks import barrier, joined, ranks, tell
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.starting import join_learners, lengthen, start_model
-from petkit.pretraining.tasks import make_tasks
+from petkit.pretraining.tasks import make_tasks, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import RunFolder
 from petkit.units import Unit, UnitContext
+from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["pretrain", "pretrain_unit", "run_pretraining"]
 
+TOKENS, TENSORBOARD, CURVES = "tokens", "tensorboard", "curves.jsonl"
+"""What else than every run has lies in the folder of a pretraining run."""
+
 
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
-    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding``, ``half``, ``cache``,
-    ``tensorboard``.
+    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding`` and ``half``; the unit is told
+    aside ``cache`` and ``tensorboard``.
 
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
-    tell({"root": str(context.root), "out": str(context.out), "work": str(context.work)})
+    places = {"root": str(context.root), "out": str(context.out), "work": str(context.work)}
+    tell({"spec": spec, "places": places, "aside": dict(context.aside)})
     return _carry_out(spec, context)
 
 
-def _follow(spec: dict[str, Any]) -> dict[str, Any]:
-    """What other ranks than 0 do: the same, without writing, if rank 0 has it to do."""
-    places = tell()
-    if places is None:
+def _follow() -> dict[str, Any]:
+    """What other ranks than 0 do: the same as rank 0, without writing, if that has something to do."""
+    told = tell()
+    if told is None:
         return {}
-    root, out, work = (Path(places[name]) for name in ("root", "out", "work"))
-    return _carry_out(spec, UnitContext("model", root, out, work, _unheard, None, {}))
+    root, out, work = (Path(told["places"][name]) for name in ("root", "out", "work"))
+    return _carry_out(told["spec"], UnitContext("model", root, out, work, _unheard, None, {}, aside=told["aside"]))
 
 
-def _unheard(done: int, total: int | None = None, **facts: Any) -> None:
-    """Progress that nobody is told."""
+def _unheard(*_: Any, **__: Any) -> None:
+    """Progress and notices that nobody is told."""
 
 
 def _carry_out(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     settings = PretrainSettings.from_json(spec["settings"])
-    board = TensorBoard(context.root / "tensorboard") if spec["tensorboard"] and ranks().first else None
-    cache = Path(spec["cache"]) if spec["cache"] else context.root / "tokens"
+    board = _board(context.root, context.work / CURVES) if context.aside["tensorboard"] and ranks().first else None
+    cache = Path(context.aside["cache"] or context.root / TOKENS)
     texts = data_sets(spec["sources"], spec["column"], encoding=spec["encoding"], separate=settings.separate)
     return pretrain(texts, settings, context=context, folder=context.out / "model", cache=cache, half=spec["half"], board=board)
+
+
+def _board(root: Path, curves: Path) -> TensorBoard:
+    """TensorBoard's files of a run, with what its curves hold already."""
+    return TensorBoard.going_on(root / TENSORBOARD, Curves(curves).points)
 
 
 def pretrain(
@@ -76,33 +88,37 @@ def pretrain(
 
     Args:
         texts: data sets by name, or the documents of a single one, each a list of paragraphs.
-        folder: for the checkpoint; default ``context.out``, where the curves go anyway. cache: for the tokens; default ``context.work``.
+        folder: for the checkpoint; default ``context.out``, where the curves go anyway.
+        cache: for the tokens; default ``context.work / "tokens"``, which goes when the unit is done.
 
-    Returns ``steps``, ``tokens`` seen, ``text_tokens`` there are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``,
-    ``held_out`` (by part: loss in nats, accuracy), ``loss`` and ``accuracy`` of the first part of it; ``rates`` of the tasks where
-    there are several; ``held_out_before``, ``loss_before`` and ``accuracy_before`` where a checkpoint is adapted. On other ranks than
-    0 nothing.
+    Returns ``steps``, ``tokens`` seen (places in rows: padding counts, and text that was read twice counts twice), ``text_tokens`` there
+    are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``, ``held_out`` (by part: loss in nats, accuracy), ``loss`` and
+    ``accuracy`` of the first part of it; ``rates`` of the tasks where there are several; ``held_out_before``, ``loss_before`` and
+    ``accuracy_before`` where a checkpoint is adapted. On other ranks than 0 nothing.
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
-    tokenizer, tokens = _in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / "tokens"))
-    vocabulary = Vocabulary.of(tokenizer)
-    model = start_model(settings, tokenizer)
-    joint = join_learners(model, settings, vocabulary)
-    course = Course(joint, make_tasks(tokens, settings, vocabulary), settings, vocabulary, before_step=partial(lengthen, model, settings))
-    curves = Curves(context.work / "curves.jsonl")
-    before = _measured(course) if settings.init is not None and ranks().first else {}
-    trained = course.train(context, curves, board)
-    if not ranks().first:
-        return {}
-    after = _measured(course)
-    curves.add({**curves.points[-1], **after})
-    if board is not None:
-        board.add(curves.points[-1])
-        board.close()
-    _save(joint, tokenizer, folder or context.out, half=half)
-    curves.publish(context.out)
-    context.measured.update(course.speed(trained))
-    return _figures(course, tokens, before, after)
+    with computing(settings):
+        tokenizer, tokens = _in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / TOKENS))
+        vocabulary = Vocabulary.of(tokenizer)
+        model = start_model(settings, tokenizer)
+        joint = join_learners(model, settings, vocabulary)
+        course = Course(
+            joint, make_tasks(tokens, settings, vocabulary), settings, vocabulary, before_step=partial(lengthen, model, settings)
+        )
+        curves = Curves(context.work / CURVES)
+        before = course.held_out() if settings.init is not None and ranks().first else {}
+        trained = course.train(context, curves, board)
+        if not ranks().first:
+            return {}
+        after = course.held_out()
+        curves.add({**curves.points[-1], **after})
+        if board is not None:
+            board.add(curves.points[-1])
+            board.close()
+        _save(joint, tokenizer, folder or context.out, half=half)
+        curves.publish(context.out)
+        context.measured.update(course.speed(trained))
+        return _figures(course, tokens, before, after)
 
 
 def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
@@ -113,25 +129,17 @@ def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
 
 
 def _in_turn(work: Callable[[], Any]) -> Any:
-    """Rank 0 first: the others find what it has made."""
+    """Rank 0 first: the others find the files that it has made."""
     found = work() if ranks().first else None
     barrier()
     return found if ranks().first else work()
-
-
-def _measured(course: Course) -> dict[str, float]:
-    """Held-out figures. Raises DataError where there is nothing to measure."""
-    figures = course.held_out()
-    if any(value != value for value in figures.values()):
-        raise DataError("the tokenizer knows no word of the text held out; it is of another language")
-    return figures
 
 
 def _figures(course: Course, tokens: Mapping[str, SplitTokens], before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
     settings = course.settings
     figures: dict[str, Any] = {
         "steps": settings.steps,
-        "tokens": settings.steps * settings.rows * settings.length,
+        "tokens": rows_and_tokens(settings, settings.steps)[1],
         "text_tokens": sum(len(part.ids) for split in tokens.values() for part in (split.train, split.held)),
         "held_out_tokens": sum(len(split.held.ids) for split in tokens.values()),
         "parameters": sum(p.numel() for p in course.joint.parameters()),
@@ -168,6 +176,7 @@ def run_pretraining(
     cache: str | None = None,
     tensorboard: bool = False,
     on_event: OnEvent = silent,
+    on_notice: Callable[[str], None] = _unheard,
 ) -> dict[str, Any]:
     """Pretrain in the run folder ``out``; the checkpoint ends in ``out/model``. Run again after an interruption, it resumes.
 
@@ -175,27 +184,46 @@ def run_pretraining(
 
     Args:
         column, encoding: of the sources. cache: a folder for tokenised text, for several runs to use; default ``out/tokens``.
-        tensorboard: also write ``out/tensorboard``.
+        tensorboard: also write ``out/tensorboard``. Neither decides anything of the result: both may be others when a run goes on.
+        on_event: told of the progress. on_notice: told, once each, what the user should know.
 
     Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary.
     """
     if settings.init is None:
         check_learnable(settings.arch, settings.rows_of_table())
-    common = {"settings": json.loads(json.dumps(asdict(settings))), "sources": list(sources), "column": column, "half": half}
-    spec = {**common, "encoding": encoding, "seed": settings.seed, "cache": cache, "tensorboard": tensorboard}
     with joined(settings.device) as here:
+        settings.check_processes(here.size)
         if not here.first:
-            return _follow(spec)
+            return _follow()
+        settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
+        reading = {"sources": list(sources), "column": column, "encoding": encoding}
+        common = {"settings": json.loads(json.dumps(asdict(settings))), **reading, "half": half}
         inputs = {source: source_digest(source) for source in sources} | _checkpoint_digests(settings)
-        unit = Unit("model", "petkit.pretraining.run:pretrain_unit", spec, files=inputs)
-        with RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions()) as run:
+        spec, aside = {**common, "seed": settings.seed}, {"cache": cache, "tensorboard": tensorboard}
+        unit = Unit("model", "petkit.pretraining.run:pretrain_unit", spec, files=inputs, aside=aside)
+        with (
+            RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions()) as run,
+            withdrawn_if_refused(run, prepares=lambda _: False, also=(TOKENS, TENSORBOARD)),
+        ):
+            for notice in _notices(settings):
+                on_notice(notice)
             result = run_all([unit], run, on_event=on_event)["model"]
             if result.skipped:
                 tell(None)
+                if tensorboard:
+                    _board(run.root, result.path / CURVES).close()
             publish(result.path / "model", run.root / "model")
             for curve in result.path.glob("curves.*"):
                 write_bytes(run.root / curve.name, curve.read_bytes())
             return {**result.record, "model": str(run.root / "model")}
+
+
+def _notices(settings: PretrainSettings) -> Iterator[str]:
+    """What the user should know of the checkpoint."""
+    if settings.init is None or not any(getattr(objective, "boundary", False) for objective in settings.rows_of_table()):
+        return
+    if not (Path(resolve(settings.init)) / BOUNDARY_FILE).is_file():
+        yield f"{settings.init} has no {BOUNDARY_FILE} beside it, so the span boundary head starts anew"
 
 
 def _checkpoint_digests(settings: PretrainSettings) -> dict[str, str]:

@@ -45,6 +45,8 @@ class PretrainSettings:
         dropout: while pretraining; a checkpoint made here says 0.1, the usual rate for fine-tuning.
         gradient_checkpointing: compute layers again in the backward pass, which saves memory. compile: layers by torch.compile.
         workers: processes that make batches; 0 for none beside the one that trains. The batches are the same.
+        threads: of the CPU, per process; None for ``petkit.compute.default_threads``. deterministic: by kernels that give the same numbers
+            every time.
         trust_remote_code: let code in the checkpoints run.
     """
 
@@ -86,6 +88,8 @@ class PretrainSettings:
     precision: str = "float32"
     device: str = "cpu"
     seed: int = 42
+    threads: int | None = None
+    deterministic: bool = False
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
@@ -113,6 +117,11 @@ class PretrainSettings:
             (self.vocabulary >= len(self.keep) + 100, f"vocabulary is {self.vocabulary}; at least 100 and the words to keep is legal"),
             (self.init is not None or longest <= self.max_positions, f"rows of {longest} tokens exceed {self.max_positions} positions"),
             (1 <= self.accumulate <= max(1, self.rows), f"accumulate is {self.accumulate}; 1 to rows ({self.rows}) is legal"),
+            (
+                (self.long_length or 8) < 8 or self.accumulate > self.rows or self.accumulate <= self.long_rows,
+                f"accumulate is {self.accumulate}; 1 to {self.long_rows} is legal, the rows of an update of {self.long_length} tokens each",
+            ),
+            (self.threads is None or self.threads >= 1, f"threads is {self.threads}; at least 1 is legal"),
             (self.mixing in get_args(Mixing), f"mixing is {self.mixing!r}; {legal_are(self.mixing, get_args(Mixing))}"),
             (self.mix_cap is None or self.mix_cap >= 1, f"mix_cap is {self.mix_cap}; at least 1 is legal"),
             (self.mix_temperature > 0, f"mix_temperature is {self.mix_temperature}; above 0 is legal"),
@@ -127,6 +136,26 @@ class PretrainSettings:
         """From ``dataclasses.asdict`` that went through JSON."""
         lists = {field.name: tuple(values[field.name]) for field in fields(cls) if isinstance(values.get(field.name), list)}
         return cls(**{**values, **lists})
+
+    @property
+    def long_rows(self) -> int:
+        """Rows of an update that takes the longer ones: no more tokens than the others have, but one row at least."""
+        return max(1, self.rows * self.length // self.long_length) if self.long_length and self.long_share else self.rows
+
+    @property
+    def fewest_rows(self) -> int:
+        """Rows of the smallest update."""
+        return min(self.rows, self.long_rows)
+
+    def check_processes(self, count: int) -> None:
+        """Raise SettingsError unless every update has a row for each part of each of ``count`` processes."""
+        parts = count * self.accumulate
+        if parts > self.fewest_rows:
+            raise SettingsError(
+                f"{count} processes, each with {self.accumulate} parts of an update, need {parts} rows at least (--rows, --accumulate); "
+                f"the smallest update has {self.fewest_rows}"
+                + (f" (of {self.long_length} tokens each)" if self.long_rows < self.rows else "")
+            )
 
     @property
     def longest(self) -> int:

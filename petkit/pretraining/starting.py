@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import torch
 
+from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import longest_row, new_model, open_model
@@ -61,15 +63,29 @@ def lengthen(model: Any, settings: PretrainSettings, step: int, _steps: int) -> 
         repeat_positions(model, settings.length)
 
 
+_TABLES: Final[Mapping[str, str]] = {"bart": "embed_positions", "gpt2": "wpe"}
+"""What ends the name of a family's table of learned positions, where it is not ``position_embeddings``."""
+
+
+def _first_position(config: Any) -> int:
+    """The row of a family's table that the first token of a text has."""
+    return {"roberta": (config.pad_token_id or 0) + 1, "bart": 2}.get(config.model_type, 0)
+
+
 @torch.no_grad()
-def repeat_positions(model: torch.nn.Module, trained: int) -> None:
-    """Start learned position embeddings from ``trained`` on as copies of those before, so that longer rows need little learning.
+def repeat_positions(model: Any, trained: int) -> None:
+    """Start learned positions from the ``trained``-th on as copies of those before, so that longer rows need little learning.
 
     As Beltagy et al. 2020 (arXiv 2004.05150, section 5) extend a model to longer inputs. Differs from BERT's schedule, which leaves
-    them at random until the longer rows come. A model without such embeddings stays as it is.
+    them at random until the longer rows come. A model without learned positions (T5, XLNet, DeBERTa, ModernBERT) stays as it is.
+
+    Args:
+        model: as ``new_model`` makes it.
     """
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
-            weight = module.weight
+    config = model.model.config if isinstance(model, MaskedLM) else model.config
+    name, first = _TABLES.get(config.model_type, "position_embeddings"), _first_position(config)
+    for path, module in model.named_modules():
+        if path.endswith(name) and isinstance(module, torch.nn.Embedding):
+            weight = module.weight[first:]
             for start in range(trained, len(weight), trained):
                 weight[start : start + trained] = weight[: min(trained, len(weight) - start)]

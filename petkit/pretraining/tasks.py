@@ -15,7 +15,7 @@ from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tokens import SplitTokens
 from petkit.sampling import epoch_batch
 
-__all__ = ["Task", "Updates", "make_tasks", "measured_form", "task_rates"]
+__all__ = ["Task", "Updates", "make_tasks", "measured_form", "rows_and_tokens", "task_rates"]
 
 Int = npt.NDArray[np.int64]
 
@@ -82,7 +82,7 @@ class Updates:
         settings, number = self.settings, int(self.numbers[step])
         task, source, rows = self.tasks[number], self.tasks[number].train, settings.rows
         if step >= self.turn and settings.long_length:
-            source, rows = task.long, max(1, settings.rows * settings.length // settings.long_length)
+            source, rows = task.long, settings.long_rows
         place = int(self._earlier[step])
         chosen = epoch_batch(settings.seed, "pretrain", "rows", number, index=place, batch=rows, size=len(source))
         rng = stream(settings.seed, "pretrain", "mask", step=step)
@@ -92,6 +92,14 @@ class Updates:
 def turn(settings: PretrainSettings) -> int:
     """The first update that takes the longer rows; the number of updates where none does."""
     return settings.steps - (round(settings.steps * settings.long_share) if settings.long_length else 0)
+
+
+def rows_and_tokens(settings: PretrainSettings, stop: int, *, start: int = 0) -> tuple[int, int]:
+    """How many rows updates ``start`` to ``stop`` (not included) take, and their places for tokens, padding included."""
+    long = max(0, stop - max(start, turn(settings)))
+    short = stop - start - long
+    rows = short * settings.rows, long * settings.long_rows
+    return sum(rows), rows[0] * settings.length + rows[1] * (settings.long_length or 0)
 
 
 def _earlier(kinds: Int) -> Int:

@@ -15,7 +15,7 @@ from petkit.pretraining.architectures import architecture
 from petkit.pretraining.corpus import read_documents
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tokenizers import new_tokenizer
-from petkit.pretraining.tokens import SplitTokens, split_tokens, tokenize_split
+from petkit.pretraining.tokens import SplitTokens, split_documents, split_tokens
 
 __all__ = ["InMemory", "Sources", "Text", "data_sets", "read_texts"]
 
@@ -30,7 +30,7 @@ class Text(Protocol):
         """Its documents, lists of paragraphs; every call starts anew."""
 
     def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
-        """Tokenised into ``folder``, or taken from there."""
+        """Tokenised into a folder of its own inside ``folder``, or taken from there: several data sets, runs and ranks may share it."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,9 @@ class InMemory:
         return self.given
 
     def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
-        """Tokenised anew."""
-        return tokenize_split(self.given, tokenizer, folder, held_out=settings.held_out, seed=settings.seed, segment=segment)
+        """Tokenised once, as of ``Sources``."""
+        how: dict[str, Any] = {"held_out": settings.held_out, "seed": settings.seed, "segment": segment}
+        return split_documents(self.given, tokenizer=tokenizer, cache=folder, **how)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -23,7 +23,7 @@ from petkit.pretraining.corpus import read_documents, source_digest, source_file
 from petkit.pretraining.sections import document_sections, draw_held_out, text_encoder
 from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
 
-__all__ = ["SplitTokens", "TokenFile", "open_split", "split_tokens", "tokenize_split"]
+__all__ = ["SplitTokens", "TokenFile", "open_split", "split_documents", "split_tokens", "tokenize_split"]
 
 _PAUSE: Final = 0.1
 """Seconds between looks whether another process is done."""
@@ -85,19 +85,45 @@ def split_tokens(
     Raises:
         DataError: a source cannot be read, is standard input, changes meanwhile, or is too little text.
     """
-    options = {"column": column, "encoding": encoding, "held_out": held_out, "seed": seed}
-    parts = {"format": FORMAT, "tokenizer": _tokenizer_digest(tokenizer), "segment": _segmenter_name(segment), **options}
     stamps = _stamps(sources)
-    folder = cache / hash_json({**parts, "sources": [source_digest(source) for source in sources]})[:32]
+
+    def checked() -> Iterator[list[str]]:
+        for source in sources:
+            yield from read_documents(source, column=column, encoding=encoding)
+        _refuse_changed(sources, stamps)
+
+    facts = {"column": column, "encoding": encoding, "sources": [source_digest(source) for source in sources]}
+    return _kept(checked(), facts, cache, tokenizer, held_out=held_out, seed=seed, segment=segment)
+
+
+def split_documents(
+    documents: Sequence[list[str]], *, tokenizer: Any, cache: Path, held_out: float, seed: int, segment: Segment | None = None
+) -> SplitTokens:
+    """``tokenize_split`` in a folder of ``cache``, as ``split_tokens`` does it for sources."""
+    facts = {"documents": hash_json(list(documents))}
+    return _kept(documents, facts, cache, tokenizer, held_out=held_out, seed=seed, segment=segment)
+
+
+def _kept(
+    documents: Iterable[list[str]],
+    facts: Mapping[str, Any],
+    cache: Path,
+    tokenizer: Any,
+    *,
+    held_out: float,
+    seed: int,
+    segment: Segment | None,
+) -> SplitTokens:
+    """The tokens of documents that ``facts`` say which they are: found in ``cache``, or made there."""
+    how = {"tokenizer": _tokenizer_digest(tokenizer), "segment": _segmenter_name(segment), "held_out": held_out, "seed": seed}
+    folder = cache / hash_json({"format": FORMAT, **how, **facts})[:32]
     make_directory(cache)
     with _turn(cache / f"{folder.name}.lock"):
         if (found := _whole(folder)) is not None:
             return found
         for leftover in cache.glob(f"{TEMPORARY}{folder.name}-*"):
             discard(leftover)
-        documents = chain.from_iterable(read_documents(source, column=column, encoding=encoding) for source in sources)
-        checked = chain(documents, _unchanged(sources, stamps))
-        return tokenize_split(checked, tokenizer, folder, held_out=held_out, seed=seed, segment=segment)
+        return tokenize_split(documents, tokenizer, folder, held_out=held_out, seed=seed, segment=segment)
 
 
 def _whole(folder: Path) -> SplitTokens | None:
@@ -128,12 +154,11 @@ def _stamps(sources: Sequence[str]) -> list[tuple[str, int, int]]:
     return [(str(file), found.st_size, found.st_mtime_ns) for file in files for found in (os.stat(file),)]
 
 
-def _unchanged(sources: Sequence[str], stamps: list[tuple[str, int, int]]) -> Iterator[list[str]]:
-    """No document; raises DataError if a file is another one than at the beginning."""
+def _refuse_changed(sources: Sequence[str], stamps: list[tuple[str, int, int]]) -> None:
+    """Raise DataError if a file is another one than at the beginning."""
     changed = set(_stamps(sources)) ^ set(stamps)
     if changed:
         raise DataError(f"{min(changed)[0]}: changed while it was read; run again when it is complete")
-    yield from ()
 
 
 # Fingerprints

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForMaskedLM
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from petkit import files
 from petkit.errors import DataError, RunError, SettingsError
 from petkit.objectives import stream
-from petkit.pretraining import PretrainSettings, loop, pretrain, repeat_positions, run_pretraining
+from petkit.pretraining import PretrainSettings, loop, pretrain, run_pretraining
 from petkit.pretraining.learners import MaskedLearner
 from petkit.pretraining.packing import PackedRows
+from petkit.pretraining.texts import InMemory, read_texts
 from petkit.training import train
 from petkit.units import UnitContext
 from tests.builders import tiny_masked_lm
@@ -164,8 +165,19 @@ def test_text_held_out_is_never_trained_on(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("count", [2, 3, 20])
 def test_a_little_text_is_split_whatever_the_draw(tmp_path: Path, count: int) -> None:
+    """Into two parts that have no document in common; each document has a number of its own."""
+    texts = [[f"{document[0]} number{i}"] for i, document in enumerate(documents(count=count))]
+    keep = tuple(f"number{i}" for i in range(count))
     for seed in range(3):
-        pretrained(tmp_path / str(seed), documents(count=count), steps=1, held_out=0.01, seed=seed)
+        settings = PretrainSettings(**{**SMALL, "steps": 1, "held_out": 0.01, "seed": seed, "keep": keep})
+        words, tokens = read_texts({"text": InMemory(texts)}, settings, tmp_path / str(seed), tmp_path / str(seed) / "tokens")
+        numbers = set(words.convert_tokens_to_ids(list(keep)))
+        train, held = (set(part.ids.tolist()) & numbers for part in (tokens["text"].train, tokens["text"].held))
+        assert len(numbers) == count
+        assert train
+        assert held
+        assert not train & held
+        assert train | held == numbers
 
 
 @pytest.mark.parametrize("texts", [[[]], [["one"]], [[""], [""]]])
@@ -281,18 +293,6 @@ def test_a_text_column_is_chosen_by_name(tmp_path: Path) -> None:
     lines = [json.dumps({"body": document[0]}) for document in documents(count=30)]
     (tmp_path / "rows.jsonl").write_text("\n".join(lines))
     assert run_pretraining([str(tmp_path / "rows.jsonl")], RUN, str(tmp_path / "a"), column="body")["text_tokens"] >= 30 * 15
-
-
-def test_longer_rows_start_from_the_positions_that_are_trained() -> None:
-    model = BertForMaskedLM(
-        BertConfig(vocab_size=100, hidden_size=64, num_hidden_layers=1, num_attention_heads=1, max_position_embeddings=40)
-    )
-    weight = model.bert.embeddings.position_embeddings.weight
-    before = weight.detach().clone()
-    repeat_positions(model, 16)
-    assert torch.equal(weight[:16], before[:16])
-    assert torch.equal(weight[16:32], before[:16])
-    assert torch.equal(weight[32:], before[:8])
 
 
 def test_both_of_electras_models_have_their_tokenizer(tmp_path: Path) -> None:

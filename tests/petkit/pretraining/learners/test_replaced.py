@@ -40,6 +40,34 @@ def read_by_discriminator(learner: ReplacedLearner, batch: Any) -> tuple[torch.T
     return inputs, inputs != torch.from_numpy(batch.originals)
 
 
+def test_in_bfloat16_the_generators_head_learns() -> None:
+    """Sampling casts the head's weights without gradients; the loss must not take those casts from autocast's cache."""
+    learner, batch = learner_of().train(), batch_of("electra")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = learner(batch, learner.counts(batch))["loss"]
+    loss.backward()
+    model = learner.model.generator.model
+    assert all(p.grad is not None and p.grad.any() for p in model.generator_predictions.parameters())
+    assert model.generator_lm_head.bias.grad.any()
+
+
+def test_sampling_leaves_no_cast_weights_in_autocasts_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What older versions of torch would hand to the loss (pytorch issue 65766)."""
+    learner, batch = learner_of().train(), batch_of("electra")
+    seen: list[tuple[bool, bool, bool]] = []
+    logits = learner.model.generator.vocab_logits
+
+    def noted(hidden: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()))
+        return logits(hidden)
+
+    monkeypatch.setattr(learner.model.generator, "vocab_logits", noted)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        learner(batch, learner.counts(batch))
+    learner(batch, learner.counts(batch))
+    assert seen == [(False, True, False), (True, True, True), (False, False, False), (True, False, True)]
+
+
 # Sampling
 
 
