@@ -18,6 +18,7 @@ from torch.nn import functional
 from petkit.backbones import MaskedLM, check_vocabulary
 from petkit.backbones.headcheck import head_report
 from petkit.batching import Batch, collate, tallying
+from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.compute import autocast_dtype, computing
 from petkit.encoding import Encoder
 from petkit.encoding.encoded import Encoded
@@ -99,7 +100,7 @@ def train_member(
             loop_settings(settings, precision),
             seed=seed,
             stage="member",
-            checkpoint=context.work / "training.safetensors" if context else None,
+            checkpoint=context.work / CHECKPOINT_FILE if context else None,
             before_step=before_step,
             on_step=(lambda step, steps, means: context.progress(step, steps, **(means or {}))) if context else None,
         )
