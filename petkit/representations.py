@@ -202,14 +202,14 @@ def load_vectors(
     token_budget: int = 8192,
     device: str = "auto",
 ) -> Vectors:
-    """Open a checkpoint of any type that AutoModel opens, from safetensors only; of T5's and BART's kind the encoder alone.
+    """Open a text model of any type that AutoModel opens, from safetensors only; of T5's and BART's kind the encoder alone.
 
     Args:
         path: a folder, a hub name, or ``builtin``. layer: whose output; 0 for the embeddings, None for the last.
         max_length: tokens of a row; None for the most that the model takes, at most 512. token_budget: tokens of a batch.
 
-    Raises ModelError: no checkpoint, pickle weights, damaged or incomplete weights, no fast tokenizer. SettingsError: a layer or a
-    length that the model has not.
+    Raises ModelError: no checkpoint, several models in one (CLIP), pickle weights, damaged or incomplete weights, no fast tokenizer.
+    SettingsError: a layer or a length that the model has not.
     """
     path = resolve(path)
     check_folder(path)
@@ -217,7 +217,7 @@ def load_vectors(
     longest = longest_input(config)
     length = min(longest or _LONGEST, _LONGEST) if max_length is None else max_length
     frame = frame_of(tokenizer)
-    _check(config, layer, length, longest, frame.specials(2) + 2)
+    _check(path, config, layer, length, longest, frame.specials(2) + 2)
     model = _open(path, config).to(choose_device(device))
     cls_id = tokenizer.cls_token_id
     added = cls_id is not None and any(token == cls_id for token, _ in frame.single)
@@ -225,7 +225,9 @@ def load_vectors(
     return Vectors(model, backend, frame, int(tokenizer.pad_token_id), cls_id if added else None, length, layer, token_budget)
 
 
-def _check(config: Any, layer: int | None, length: int, longest: int | None, least: int) -> None:
+def _check(path: str, config: Any, layer: int | None, length: int, longest: int | None, least: int) -> None:
+    if not all(hasattr(config, name) for name in ("num_hidden_layers", "hidden_size")):
+        raise ModelError(f"model {path!r} is of type {config.model_type!r}, which is not one stack of layers over text; give a text model")
     layers = int(config.num_hidden_layers)
     if layer is not None and not 0 <= layer <= layers:
         raise SettingsError(f"--layer is {layer}; this model has 0 (the embeddings) to {layers}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from petkit.errors import ModelError, SettingsError
+from petkit.files import write_tensors
 from petkit.representations import TokenRows, Vectors, load_vectors
-from tests.builders import FAMILIES, sentences, tiny_masked_lm
+from tests.builders import FAMILIES, sentences, tiny_masked_lm, tokenizer
 from tests.petkit.finetuning.tiny import reader, writer
 from tests.petkit.strategies.tiny import member_of
 
@@ -163,6 +165,15 @@ def test_what_the_model_has_not_is_refused(models: Any, tmp_path: Path) -> None:
         opened(models).check(["max", "mean"])
     with pytest.raises(ModelError, match="no such folder"):
         load_vectors(str(tmp_path / "none"))
+
+
+def test_a_model_of_texts_and_images_is_refused(tmp_path: Path) -> None:
+    config = {"model_type": "clip", "text_config": {"hidden_size": 8}, "vision_config": {"hidden_size": 8}}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    write_tensors(tmp_path / "model.safetensors", {"x": torch.zeros(1)})
+    tokenizer(FAMILIES["bert"][0]).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="is of type 'clip', which is not one stack of layers over text"):
+        load_vectors(str(tmp_path), device="cpu")
 
 
 def test_pickles_are_not_opened(models: Any, tmp_path: Path) -> None:
