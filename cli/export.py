@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
 from typer import Option
 
 from petkit.cli.options import AsJson, RunFolderPath
-from petkit.cli.reporter import Reporter
+from petkit.cli.reporter import Reporter, print_json
 from petkit.errors import SettingsError
 
 __all__ = ["export"]
@@ -49,7 +47,7 @@ def export(
             done["pushed"] = push_to_hub(path, push_to, private=private, folder=done["onnx"] and done["onnx"]["path"])
             reporter.say(f"Uploaded: {done['pushed']}")
     if as_json:
-        typer.echo(json.dumps(done, ensure_ascii=False))
+        print_json(done)
 
 
 def _check(onnx: bool, int8: bool, out: Path | None, push_to: str | None, private: bool) -> None:

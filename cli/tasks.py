@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from petkit.cli.reporter import print_json
 from petkit.pvp import Task
 
 __all__ = ["new", "tasks"]
@@ -27,7 +27,7 @@ def tasks(
 
     found = [load_task(reference) for reference in ([name] if name else ready_made())]
     if as_json:
-        typer.echo(json.dumps(_record(found[0]) if name else {"tasks": [_record(task) for task in found]}, ensure_ascii=False))
+        print_json(_record(found[0]) if name else {"tasks": [_record(task) for task in found]})
         return
     Console().print(_detail(found[0]) if name else _overview(found))
 

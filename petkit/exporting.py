@@ -110,7 +110,7 @@ def real_rows(path: str | Path, classifier: Classifier) -> tuple[str, Rows]:
     return "examples", Rows(tuple(map(str, range(len(_EXAMPLES)))), {name: _EXAMPLES for name in classifier.task.fields})
 
 
-def inputs_of(model: Any) -> list[str]:
+def input_names(model: Any) -> list[str]:
     """Names of the tensors that a classifier takes, in order: (B, T) int64 each."""
     types = FAMILIES[model.config.model_type].types and model.config.type_vocab_size > 1
     return ["input_ids", "attention_mask", *(["token_type_ids"] if types else [])]
@@ -121,7 +121,7 @@ class _Logits(torch.nn.Module):
 
     def __init__(self, model: Any) -> None:
         super().__init__()
-        self.model, self.names = model, inputs_of(model)
+        self.model, self.names = model, input_names(model)
 
     def forward(self, *values: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(**dict(zip(self.names, values, strict=True)), return_dict=True).logits
@@ -129,7 +129,7 @@ class _Logits(torch.nn.Module):
 
 
 def _write_onnx(model: Any, file: Path) -> None:
-    names = inputs_of(model)
+    names = input_names(model)
     example = torch.arange(18).reshape(2, 9) % 7 + model.config.vocab_size // 2
     values = {"input_ids": example, "attention_mask": torch.ones_like(example), "token_type_ids": torch.zeros_like(example)}
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
@@ -195,7 +195,7 @@ def _one(classifier: Classifier, encoded: Encoded, index: int) -> list[NDArray[n
     from petkit.batching import collate
 
     batch = collate(encoded, np.array([index]), pad_id=classifier.encoder.pad_id, device=torch.device("cpu"))
-    return [getattr(batch, name).long().numpy() for name in inputs_of(classifier.model)]
+    return [getattr(batch, name).long().numpy() for name in input_names(classifier.model)]
 
 
 def _by_torch(model: Any) -> Run:

@@ -30,7 +30,6 @@ if TYPE_CHECKING:  # `petkit status` should answer without loading torch or pyar
 __all__ = [
     "DamagedFileError",
     "checkpoint_hook",
-    "copy_directory",
     "digest",
     "digest_files",
     "discard",
@@ -268,12 +267,6 @@ def _replace_directory(staging: Path, final: Path) -> None:
         if aside.exists() and not final.exists():
             os.replace(aside, final)
         discard(aside)
-
-
-def copy_directory(source: Path, final: Path) -> None:
-    """Copy a folder under another name, whole or not at all."""
-    with staged_directory(final) as staging:
-        shutil.copytree(source, staging, dirs_exist_ok=True)
 
 
 def discard_leftovers(folder: Path) -> None:

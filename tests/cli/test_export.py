@@ -61,6 +61,13 @@ def test_json_is_one_object_and_the_push_takes_the_onnx_files(calls: list[tuple[
     assert calls == [("onnx", Path("run"), Path("o"), False), ("push", Path("run"), "hub:me/tone", True, "o")]
 
 
+def test_json_has_no_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Measured("model.onnx", 4_100_000, 1.5, float("nan"), 0.0, None)
+    monkeypatch.setattr(petkit.exporting, "export_onnx", lambda path, out, *, int8: Exported(out, "test", 50, (broken,)))
+    told = json.loads(run("run", "--onnx", "--json").stdout, parse_constant=pytest.fail)
+    assert told["onnx"]["forms"][0]["difference"] is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
