@@ -11,8 +11,9 @@ import numpy as np
 
 from petkit.data import Reading, normalise, read_rows, separate
 from petkit.errors import DataError
+from petkit.evaluation.grid import Split
 from petkit.evaluation.sources import GivenSplit, Sources
-from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, split_of
+from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, nominal_shots, split_of
 from petkit.objectives.streams import stream
 from petkit.pipeline import INCOMING, take_in
 from petkit.pvp import Task
@@ -89,6 +90,7 @@ def read_task(
         "removed_from_train": candidates.removed_from_pool,
         "overlap": overlap,
         "duplicates": repeated,
+        "notes": _notes(task, [one.split for one in made] if sources.given else []),
         "sources": {"train": sources.train, "pool": _pool_source(sources, raw_source, pool_from_test, test), "test": test or sources.test},
     }
     return TaskRows(raw.with_labels(()), raw.labels, tested, tuple(made), facts)
@@ -123,10 +125,18 @@ def _splits(task: Task, given: Sequence[GivenSplit], candidates: Rows, draws: Dr
         if draws.development and one.development is None:
             raise DataError(f"{one.name} has no dev file beside its train file, so no gain from development rows can be measured")
         others = rows_of(one.development, "required") if draws.development else train.select([])
-        made.append(SplitRows(split_of(train, task.labels, number, one.name), train, others))
-    if len({split.split.shots for split in made}) > 1:  # of unequal numbers: one column of the table
-        made = [replace(one, split=replace(one.split, shots=None)) for one in made]
-    return made
+        made.append(SplitRows(split_of(train, task.labels, number, one.name, shots=None), train, others))
+    shots = nominal_shots([one.split.class_counts for one in made])  # one column of the table
+    return [replace(one, split=replace(one.split, shots=shots)) for one in made]
+
+
+def _notes(task: Task, given: Sequence[Split]) -> list[str]:
+    """What the report says of given splits that come close to a number of rows per label."""
+    short = [split for split in given if split.shots is not None and min(split.class_counts) < split.shots]
+    if not short:
+        return []
+    least = min(min(split.class_counts) for split in short)
+    return [f"{task.name}: in {len(short)} of {len(given)} given splits a label has fewer rows than {short[0].shots}: at least {least}."]
 
 
 def _refuse_overlap(splits: Sequence[SplitRows], test: Rows, allow: bool) -> int:

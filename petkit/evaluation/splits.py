@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ from petkit.evaluation.grid import Split
 from petkit.objectives.streams import stream
 from petkit.rows import Rows
 
-__all__ = ["SplitRows", "by_chance", "drawn_splits", "duplicates", "per_class", "split_of"]
+__all__ = ["SplitRows", "by_chance", "drawn_splits", "duplicates", "nominal_shots", "per_class", "split_of"]
+
+_LEAST: Final = 4
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,25 @@ def by_chance(rows: Rows, labels: int, shots: int, *, number: int, seed: int, sk
     return sorted(order[skip * labels : (skip + shots) * labels].tolist())
 
 
-def split_of(train: Rows, labels: Sequence[str], number: int, name: str, *, shots: int | None = None) -> Split:
-    """What the report says of a split. ``shots`` None: rows per label if all labels have the same number."""
+def split_of(train: Rows, labels: Sequence[str], number: int, name: str, *, shots: int | None) -> Split:
+    """What the report says of a split of ``shots`` rows per label (None: of unequal numbers)."""
     counts = tuple(np.bincount(np.asarray(train.labels, dtype=np.int64), minlength=len(labels)).tolist())
-    if shots is None and len(set(counts)) == 1:
-        shots = counts[0]
     return Split(shots, number, name, train.fingerprint()[:16], len(train), counts)
+
+
+def nominal_shots(counts: Sequence[Sequence[int]]) -> int | None:
+    """Rows per label of given splits, from those of each split and label; None where they are unequal.
+
+    One row less than the most is no other number: published splits lose a row where a text came twice. Below 4 it would be.
+
+    >>> nominal_shots([[16, 16], [15, 16]]), nominal_shots([[2, 2], [2, 2]])
+    (16, 2)
+    >>> nominal_shots([[16, 14]]), nominal_shots([[8, 8], [16, 16]]), nominal_shots([[4, 3]])
+    (None, None, None)
+    """
+    every = [count for of_split in counts for count in of_split]
+    most, least = max(every), min(every)
+    return most if most == least or least >= max(most - 1, _LEAST) else None
 
 
 def duplicates(keys: Sequence[tuple[str, ...]]) -> int:

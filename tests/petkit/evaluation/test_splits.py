@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from petkit.errors import DataError
-from petkit.evaluation.splits import SplitRows, by_chance, drawn_splits, duplicates, per_class, split_of
+from petkit.evaluation.splits import SplitRows, by_chance, drawn_splits, duplicates, nominal_shots, per_class
 from petkit.rows import Rows
 
 LABELS = ("no", "yes")
@@ -68,7 +68,15 @@ def test_too_few_rows_are_named() -> None:
         draw(rows((3, 2)), draw="random")
 
 
-def test_a_given_split_has_shots_if_its_labels_are_equally_many() -> None:
-    assert split_of(rows((3, 3)), LABELS, 0, "x").shots == 3
-    assert split_of(rows((3, 4)), LABELS, 0, "x").shots is None
+def test_given_splits_have_the_shots_that_all_but_reach() -> None:
+    assert nominal_shots([(16, 15), (16, 16)]) == 16
+    assert nominal_shots([(5, 4)]) == 5
+    assert nominal_shots([(4, 3)]) is None  # a quarter less is another number
+    assert nominal_shots([(3, 3)]) == 3
+    assert nominal_shots([(16, 16), (14, 16)]) is None
+    assert nominal_shots([(8, 8), (9, 9), (10, 10)]) is None
+    assert nominal_shots([(1, 0)]) is None
+
+
+def test_repeated_rows_are_counted() -> None:
     assert duplicates([("a", "b"), ("a", "b"), ("b", "a")]) == 1

@@ -195,6 +195,21 @@ def test_given_splits_are_used_as_they_are(model: Path, data: Path, tmp_path: Pa
     assert study.report["study"]["shots"] == [4]
 
 
+def test_given_splits_that_lack_a_row_are_of_the_number_that_they_come_close_to(model: Path, tmp_path: Path) -> None:
+    data, texts = tiny_data(tmp_path / "data"), sentences()
+    write(data / "sixes" / "1" / "train.jsonl", texts[60:72])
+    write(data / "sixes" / "2" / "train.jsonl", texts[72:83])
+    options: dict[str, Any] = {"splits": "given:sixes", "shots": None, "methods": ("majority",)}
+    study = tiny_study(tmp_path / "out", data, model, **options)
+    assert [(s["shots"], s["class_counts"]) for s in study.report["tasks"][0]["splits"]] == [(6, [6, 6]), (6, [5, 6])]
+    assert study.report["study"]["shots"] == [6]
+    assert "tone & mood: in 1 of 2 given splits a label has fewer rows than 6: at least 5." in study.report["warnings"]
+    write(data / "sixes" / "2" / "train.jsonl", texts[72:80])
+    uneven = tiny_study(tmp_path / "uneven", data, model, **options)
+    assert uneven.report["study"]["shots"] == [None]
+    assert not [line for line in uneven.report["warnings"] if "given splits" in line]
+
+
 @pytest.mark.slow
 def test_what_a_development_set_would_have_gained(model: Path, data: Path, tmp_path: Path) -> None:
     options = {"methods": ("pet", "supervised"), "shots": (2,), "seeds": 2, "calibration_folds": 0}
