@@ -55,6 +55,13 @@ def count(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     return {"name": context.name}
 
 
+def overhear(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """Keep what it is told aside."""
+    note(context)
+    files.write_json(context.root / "aside.json", dict(context.aside))
+    return {}
+
+
 def other(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """The same under another name."""
     return count(spec, context)

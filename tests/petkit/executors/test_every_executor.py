@@ -71,6 +71,14 @@ def test_what_changes_a_unit_runs_it_again(run: RunFolder, executor: Executor, c
     assert calls_of(run) == ["a", "a"]
 
 
+def test_what_a_unit_is_told_aside_reaches_it_and_changes_nothing(run: RunFolder, executor: Executor) -> None:
+    first = replace(unit("a", function="overhear"), aside={"cache": "here"})
+    run_all([first], run, executor=executor)
+    assert files.read_json_checked(run.root / "aside.json") == {"cache": "here"}
+    assert run_all([replace(first, aside={"cache": "there"})], run, executor=executor)["a"].skipped
+    assert calls_of(run) == ["a"]
+
+
 def test_damaged_unit_runs_again_alone(run: RunFolder, executor: Executor) -> None:
     pipeline = [unit("a", add=1), unit("b", "a"), unit("c", "b")]
     run_all(pipeline, run)

@@ -170,7 +170,7 @@ def test_a_little_text_is_split_whatever_the_draw(tmp_path: Path, count: int) ->
     keep = tuple(f"number{i}" for i in range(count))
     for seed in range(3):
         settings = PretrainSettings(**{**SMALL, "steps": 1, "held_out": 0.01, "seed": seed, "keep": keep})
-        words, tokens = read_texts({"text": InMemory(texts)}, settings, tmp_path / str(seed), tmp_path / str(seed) / "tokens")
+        words, tokens = read_texts({"text": InMemory(texts)}, settings, context_of(tmp_path / str(seed)).work, tmp_path / "tokens")
         numbers = set(words.convert_tokens_to_ids(list(keep)))
         train, held = (set(part.ids.tolist()) & numbers for part in (tokens["text"].train, tokens["text"].held))
         assert len(numbers) == count
