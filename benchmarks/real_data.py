@@ -20,6 +20,7 @@ from petkit.data import draw_rows, draw_shots, read_rows
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.pipeline import train_run
+from petkit.report.names import baseline_name
 from petkit.rows import Rows
 
 
@@ -81,12 +82,7 @@ def accuracies(report: Mapping[str, Any]) -> dict[str, float]:
     }
     found |= {f"iPET ensemble, generation {g['generation']}": g["ensemble"]["accuracy"] for g in scores["generations"][1:]}
     found["classifier distilled from the last"] = scores["classifier"]["accuracy"]
-    names = {
-        "supervised": "baseline: plain head",
-        "tfidf": "baseline: TF-IDF + logistic regression",
-        "majority": "baseline: most frequent label",
-    }
-    return found | {names[name]: score["accuracy"] for name, score in scores["baselines"].items()}
+    return found | {baseline_name(name): score["accuracy"] for name, score in scores["baselines"].items()}
 
 
 def main() -> None:

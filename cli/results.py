@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from petkit.report.markdown import result_rows
+
 __all__ = ["results_table", "show_results"]
 
 Score = Mapping[str, float] | None
@@ -29,7 +31,7 @@ def show_results(
 ) -> None:
     """Print the table, where the classifier and the report lie, and (``next_step``) the next command."""
     console = console or Console(highlight=False)
-    if any(line.after or line.before for line in _lines(report["scores"])):
+    if any(line.after or line.before for line in _lines(report)):
         console.print(results_table(report))
     else:
         console.print(Text("Nothing is scored: no labelled test rows were given (--test)."))
@@ -46,28 +48,15 @@ def results_table(report: Mapping[str, Any]) -> Table:
     table.add_column("", overflow="fold")
     for header in ("accuracy\nbefore", "\naccuracy", "\nmacro-F1"):
         table.add_column(header, justify="right", no_wrap=True)
-    for line in _lines(report["scores"]):
+    for line in _lines(report):
         cells = (_number(line.before, "accuracy"), _number(line.after, "accuracy"), _number(line.after, "macro_f1"))
         table.add_row(Text(line.what), *cells)
     return table
 
 
-def _lines(scores: Mapping[str, Any]) -> Iterator[Line]:
-    yield from _patterns(scores.get("members") or [])
-    generations = scores.get("generations") or []
-    if len(generations) > 1:
-        yield from (Line(f"ensemble, generation {entry['generation']}", None, entry["ensemble"]) for entry in generations)
-    elif scores.get("ensemble") or generations:
-        yield Line("ensemble", None, scores.get("ensemble"))
-    yield Line("classifier", None, scores.get("classifier"))
-    names = {
-        "supervised": "baseline: same model, plain head",
-        "tfidf": "baseline: TF-IDF, logistic regression",
-        "majority": "baseline: most frequent label",
-    }
-    for name, score in (scores.get("baselines") or {}).items():
-        if score is not None:
-            yield Line(names.get(name, f"baseline: {name}"), None, score)
+def _lines(report: Mapping[str, Any]) -> Iterator[Line]:
+    yield from _patterns(report["scores"]["members"])
+    yield from (Line(what, None, score) for what, score in result_rows(report))
 
 
 def _patterns(members: Sequence[Mapping[str, Any]]) -> Iterator[Line]:

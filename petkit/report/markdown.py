@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["markdown", "score_rows"]
+from petkit.report.names import BASELINES, baseline_name, classifier_name, ensemble_name
+from petkit.report.study_markdown import escape, table
+
+__all__ = ["markdown", "result_rows", "score_rows"]
 
 Scores = Mapping[str, float] | None
-
-_BASELINES = {
-    "supervised": "baseline: same checkpoint, plain head",
-    "tfidf": "baseline: TF-IDF + logistic regression",
-    "majority": "baseline: most frequent label",
-}
-"""Reports of older versions lack the last."""
 
 
 def score_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores, Scores]]:
@@ -24,36 +20,36 @@ def score_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores, Scores]
         seed = "" if member["seed"] is None else f", seed {member['seed']}"
         generation = f"generation {member['generation']}, " if len(scores["generations"]) > 1 else ""
         yield f"{generation}pattern {member['pattern_index']}{seed}: {member['pattern']}", member["before"], member["after"]
+    yield from ((what, None, after) for what, after in result_rows(report))
+
+
+def result_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
+    """(what, test scores) of the ensembles, the classifier and the baselines that there are."""
+    scores = report["scores"]
     for entry in scores["generations"]:
-        name = f"ensemble of generation {entry['generation']}" if len(scores["generations"]) > 1 else "ensemble"
-        yield name, None, entry["ensemble"]
-    yield (
-        "classifier" if report["method"] not in ("supervised", "tfidf") else f"classifier ({report['method']})",
-        None,
-        scores["classifier"],
-    )
-    for name, what in _BASELINES.items():
-        if (found := scores["baselines"].get(name)) is not None:
-            yield what, None, found
+        yield ensemble_name(entry["generation"] if len(scores["generations"]) > 1 else None), entry["ensemble"]
+    yield classifier_name(report["method"]), scores["classifier"]
+    yield from ((baseline_name(name), found) for name in BASELINES if (found := scores["baselines"].get(name)) is not None)
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The whole report."""
-    rows, lines = report["data"]["rows"], [f"# {report['task']}: {report['method']}", ""]
+    rows, labels = report["data"]["rows"], escape(", ".join(report["labels"]))
+    lines = [f"# {escape(report['task'])}: {report['method']}", ""]
     lines += [
-        f"{rows['train']} labelled rows, {rows['pool']} unlabelled, {rows['test']} for the test; labels {', '.join(report['labels'])};"
+        f"{rows['train']} labelled rows, {rows['pool']} unlabelled, {rows['test']} for the test; labels {labels};"
         f" model `{report['model']}`, seed {report['seed']}, {sum(report['seconds'].values()):.0f} s on {report['device']}.",
         "",
         *_warnings(report),
         "## Test scores",
         "",
-        *_table(["", "accuracy before", "accuracy", "macro-F1"], [_cells(*row) for row in score_rows(report)]),
+        *table(["", "accuracy before", "accuracy", "macro-F1"], [_cells(*row) for row in score_rows(report)]),
     ]
     if report["scores"]["classifier"] is None:
         lines += ["", "No labelled test rows were given, so nothing is known of how good the classifier is."]
     for entry in report["scores"]["generations"]:
         if entry.get("agreement") is not None:
-            shares = ", ".join(f"{label} {count}" for label, count in entry["pool_labels"].items())
+            shares = _counts(entry["pool_labels"])
             lines += ["", f"Generation {entry['generation']}: members agree on {entry['agreement']:.0%} of the pool and give it {shares}."]
     lines += _trained(report)
     return "\n".join(lines) + "\n"
@@ -78,7 +74,7 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{data['removed_from_pool']} unlabelled rows equal a test row and were left out.")
     for entry in report["scores"]["generations"]:
         if entry.get("short"):
-            found.append(f"Generation {entry['generation']}: some labels got fewer rows than their quota ({entry['quota']}).")
+            found.append(f"Generation {entry['generation']}: some labels got fewer rows than their quota ({_counts(entry['quota'])}).")
     return [*found, ""] if found else []
 
 
@@ -86,8 +82,9 @@ def _cells(what: str, before: Scores, after: Scores) -> list[str]:
     def shown(scores: Scores, name: str) -> str:
         return "" if scores is None else f"{scores[name]:.3f}"
 
-    return [" ".join(what.splitlines()).replace("|", "\\|"), shown(before, "accuracy"), shown(after, "accuracy"), shown(after, "macro_f1")]
+    return [what, shown(before, "accuracy"), shown(after, "accuracy"), shown(after, "macro_f1")]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows)]
+def _counts(of: Mapping[str, int]) -> str:
+    """Rows of each label."""
+    return escape(", ".join(f"{label} {count}" for label, count in of.items()))

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 __all__ = [
+    "BASELINES",
     "FINETUNING_NAMES",
     "METHOD_NAMES",
     "METRIC_NAMES",
     "SHARES",
+    "baseline_name",
+    "classifier_name",
+    "ensemble_name",
     "interval",
     "method_name",
     "number",
@@ -33,6 +37,9 @@ METHOD_NAMES: Final = {
     "majority": "most frequent label",
 }
 """What readers see for the name that scripts use."""
+
+BASELINES: Final = ("supervised", "tfidf", "majority")
+"""What a training run has beside its classifier, in the order of its table. Reports of older versions lack the last."""
 
 METRIC_NAMES: Final = {
     "accuracy": "accuracy",
@@ -74,6 +81,33 @@ def method_name(method: str) -> str:
     ('plain fine-tuning', 'mine')
     """
     return METHOD_NAMES.get(method, method)
+
+
+def baseline_name(method: str) -> str:
+    """What a method is called beside a classifier that is to be better.
+
+    >>> baseline_name("supervised")
+    'baseline: plain fine-tuning'
+    """
+    return f"baseline: {method_name(method)}"
+
+
+def ensemble_name(generation: int | None) -> str:
+    """The ensemble of a generation; None where there is one generation only.
+
+    >>> ensemble_name(1), ensemble_name(None)
+    ('ensemble of generation 1', 'ensemble')
+    """
+    return "ensemble" if generation is None else f"ensemble of generation {generation}"
+
+
+def classifier_name(method: str) -> str:
+    """The classifier of a run, which says if it is what other runs have as a baseline.
+
+    >>> classifier_name("ipet"), classifier_name("tfidf")
+    ('classifier', 'classifier (tfidf)')
+    """
+    return f"classifier ({method})" if method in BASELINES else "classifier"
 
 
 def shots_name(shots: int | None) -> str:

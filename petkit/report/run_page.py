@@ -13,12 +13,12 @@ from petkit.canonical import plain
 from petkit.report import charts, view
 from petkit.report.drawing import can_draw
 from petkit.report.markdown import score_rows
-from petkit.report.names import METRIC_NAMES, method_name, percent
+from petkit.report.names import BASELINES, METRIC_NAMES, baseline_name, ensemble_name, method_name, percent
 from petkit.report.page import render, sections
 
 __all__ = ["run_page", "run_summary", "run_warnings"]
 
-_WHAT = {"classifier": "classifier", "ensemble": "ensemble", "supervised": "baseline: plain head", "tfidf": "baseline: TF-IDF"}
+_WHAT = {"classifier": "classifier", "ensemble": ensemble_name(None), **{name: baseline_name(name) for name in BASELINES}}
 _FEW = 100
 
 
@@ -75,12 +75,8 @@ def run_summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _against_baselines(report: Mapping[str, Any]) -> Iterator[str]:
-    names = {
-        "supervised": "On the same labelled rows, plain fine-tuning",
-        "tfidf": "On the same labelled rows, TF-IDF + logistic regression",
-        "majority": "The most frequent label for every row",
-    }
-    for name, what in names.items():
+    for name in BASELINES:
+        what = f"The {method_name(name)} for every row" if name == "majority" else f"On the same labelled rows, {method_name(name)}"
         found = report["scores"]["baselines"].get(name)
         if found is not None and name != report["method"]:
             gap = 100 * (report["scores"]["classifier"]["accuracy"] - found["accuracy"])

@@ -15,6 +15,7 @@ from petkit.pipeline import RunResult
 SCORE = {"accuracy": 0.5, "macro_f1": 0.4}
 REPORT: dict[str, Any] = {
     "task": "demo",
+    "method": "ipet",
     "scores": {
         "members": [],
         "ensemble": SCORE,
@@ -43,7 +44,7 @@ def test_it_ends_with_the_places_and_with_ones_own_data(asked: list[dict[str, An
     assert (asked[0]["out"], asked[0]["seed"]) == (Path("there"), 3)
     lines = ("Classifier: there/classifier", "Report: there/report.html", "petkit predict there --text", "petkit train task.py --train")
     assert [line for line in lines if line not in found.stdout] == []
-    assert "ensemble, generation 1" in found.stdout
+    assert "ensemble of generation 1" in found.stdout
 
 
 def test_json_is_one_object(asked: list[dict[str, Any]]) -> None:

@@ -152,7 +152,7 @@ def test_the_end_tells_scores_and_where_everything_lies(calls: list[dict[str, An
     assert ["3:", "[", "Category:", "{mask}", "]", "{text}", "0.300", "0.550", "0.500"] in rows
     assert ["ensemble", "0.612", "0.610"] in rows
     assert ["classifier", "0.625", "0.620"] in rows
-    assert ["baseline:", "same", "model,", "plain", "head", "0.410", "0.400"] in rows
+    assert ["baseline:", "plain", "fine-tuning", "0.410", "0.400"] in rows
     assert ["baseline:", "most", "frequent", "label", "0.250", "0.100"] in rows
     assert found.stdout.splitlines()[-3:] == [
         "Classifier: run/classifier",
@@ -168,8 +168,8 @@ def test_each_generation_has_a_line(calls: list[dict[str, Any]], monkeypatch: py
     later = [*REPORT["scores"]["members"], {**REPORT["scores"]["members"][0], "generation": 1, "after": {"accuracy": 0.9, "macro_f1": 0.9}}]
     monkeypatch.setitem(REPORT, "scores", {**REPORT["scores"], "generations": more, "members": later})
     rows = [line.split() for line in petkit("train", "ag_news", "--out", "run").stdout.splitlines()]
-    assert ["ensemble,", "generation", "0", "0.612", "0.610"] in rows
-    assert ["ensemble,", "generation", "1", "0.700", "0.690"] in rows
+    assert ["ensemble", "of", "generation", "0", "0.612", "0.610"] in rows
+    assert ["ensemble", "of", "generation", "1", "0.700", "0.690"] in rows
     assert ["3:", "[", "Category:", "{mask}", "]", "{text}", "0.300", "0.550", "0.500"] in rows, (
         "patterns are shown as generation 0 had them"
     )

@@ -113,7 +113,7 @@ def test_scores_can_be_made_again_from_the_files(done: RunResult) -> None:
 def test_report_for_people(done: RunResult) -> None:
     text = (done.path / "report.md").read_text("utf-8")
     assert "8 labelled rows, 30 unlabelled, 12 for the test" in text
-    for line in ("generation 0, pattern 0", "ensemble of generation 1", "| classifier |", "plain head", "TF-IDF"):
+    for line in ("generation 0, pattern 0", "ensemble of generation 1", "| classifier |", "plain fine-tuning", "TF-IDF"):
         assert line in text
     assert f"{done.report['scores']['classifier']['accuracy']:.3f}" in text
 

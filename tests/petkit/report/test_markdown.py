@@ -59,7 +59,7 @@ def test_rows_follow_the_stages() -> None:
         "ensemble of generation 0",
         "ensemble of generation 1",
         "classifier",
-        "baseline: same checkpoint, plain head",
+        "baseline: plain fine-tuning",
         "baseline: TF-IDF + logistic regression",
         "baseline: most frequent label",
     ]
@@ -68,7 +68,7 @@ def test_rows_follow_the_stages() -> None:
 def test_reports_of_older_versions_lack_the_most_frequent_label() -> None:
     report = report_of()
     older = {**report["scores"], "baselines": {"supervised": scores(0.42), "tfidf": None}}
-    assert [row[0] for row in score_rows({**report, "scores": older})][-2:] == ["classifier", "baseline: same checkpoint, plain head"]
+    assert [row[0] for row in score_rows({**report, "scores": older})][-2:] == ["classifier", "baseline: plain fine-tuning"]
 
 
 def test_one_generation_needs_no_number() -> None:
@@ -89,10 +89,21 @@ def test_the_table_holds_the_numbers_and_pipes_and_line_breaks_do_no_harm() -> N
         ["ensemble of generation 0", "", "0.600", "0.300"],
         ["ensemble of generation 1", "", "0.700", "0.350"],
         ["classifier", "", "0.800", "0.400"],
-        ["baseline: same checkpoint, plain head", "", "0.420", "0.210"],
+        ["baseline: plain fine-tuning", "", "0.420", "0.210"],
         ["baseline: TF-IDF + logistic regression", "", "0.410", "0.205"],
         ["baseline: most frequent label", "", "0.330", "0.165"],
     ]
+
+
+def test_markup_in_names_is_text_everywhere() -> None:
+    report = report_of(task="<b>mood</b>", labels=["*sad*", "glad"])
+    report["scores"]["members"][0]["pattern"] = "[ _{mask}_ ] {a}"
+    report["scores"]["generations"][0]["pool_labels"] = {"*sad*": 10, "glad": 20}
+    report["scores"]["generations"][1]["quota"] = {"*sad*": 8, "glad": 8}
+    text = markdown(report)
+    assert text.startswith("# &lt;b&gt;mood&lt;/b&gt;: ipet\n")
+    assert text.count(r"\*sad\*") == 3 == text.count("sad")
+    assert r"| generation 0, pattern 0, seed 0: \[ \_{mask}\_ \] {a} |" in text
 
 
 def test_what_is_told_around_the_table() -> None:
