@@ -168,7 +168,7 @@ def test_what_the_model_has_not_is_refused(models: Any, tmp_path: Path) -> None:
 
 
 def test_a_model_of_texts_and_images_is_refused(tmp_path: Path) -> None:
-    config = {"model_type": "clip", "text_config": {"hidden_size": 8}, "vision_config": {"hidden_size": 8}}
+    config = {"model_type": "clip", "text_config": {"hidden_size": 24}, "vision_config": {"hidden_size": 24}}
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     write_tensors(tmp_path / "model.safetensors", {"x": torch.zeros(1)})
     tokenizer(FAMILIES["bert"][0]).save_pretrained(tmp_path)
