@@ -57,18 +57,6 @@ def test_a_model_without_learned_positions_stays_as_it_is(arch: str) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_the_position_of_the_first_token_is_the_first_that_is_copied() -> None:
-    """A RoBERTa whose positions from the 16th on are copies reads a row of 16 tokens from any multiple of 16 on alike."""
-    model = made("roberta")
-    embeddings = model.model.roberta.embeddings
-    repeat_positions(model, 16)
-    ids = torch.from_numpy(vocabulary().ordinary[:16].copy())[None]
-    first = vocabulary().pad_id + 1
-    usual = embeddings.create_position_ids_from_input_ids(ids, vocabulary().pad_id)
-    assert usual[0, 0] == first
-    assert torch.equal(embeddings.position_embeddings(usual), embeddings.position_embeddings(usual + 16))
-
-
 def test_a_boundary_head_is_found_where_the_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a name that is no path yet, too: ``~`` here, as ``builtin``."""
     model = tiny("bert", "spanbert")
