@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from petkit.canonical import plain
 from petkit.evaluation.cells import Results, flat, log_probabilities
 from petkit.evaluation.development import development_gain
-from petkit.evaluation.grid import Group, Study, TaskPlan
+from petkit.evaluation.grid import PROMPTED, Group, Study, TaskPlan
+from petkit.evaluation.sentences import many
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.provenance import library_versions
@@ -103,44 +104,68 @@ def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
-    """What a reader of the report should know of a task's rows."""
-    name, labels = plan.task.name, plan.task.labels
+    """What a reader of the report should know of a task's rows. Where splits are given, ``facts["train"]`` is None: nothing is drawn."""
+    name, labels, given = plan.task.name, plan.task.labels, facts["train"] is None
     for part, count in facts["duplicates"].items():
         if count:
-            yield f"{name}: {count} {_WHERE[part]} repeat another one."
-    if facts["removed_from_pool"]:
-        yield f"{name}: {facts['removed_from_pool']} unlabelled rows equal a test row and were left out of the pool."
-    if facts["removed_from_train"]:
-        yield f"{name}: {facts['removed_from_train']} labelled rows equal a test row and were not drawn from."
-    if facts["overlap"]:
-        yield f"{name}: {facts['overlap']} labelled rows of the splits equal a test row (--allow-overlap): scores are too good."
-    for part in ("train", "test"):
-        counts = facts[part]["class_counts"] or []
+            what, other = _OF_A_SPLIT if given and part == "train" else _REPEATED[part]
+            yield f"{name}: {many(count, what)} {_verb(count, 'repeat')} {other}."
+    if count := facts["removed_from_pool"]:
+        yield f"{name}: {many(count, 'unlabelled row')} {_verb(count, 'equal')} a test row and {_were(count)} left out of the pool."
+    if count := facts["removed_from_train"]:
+        yield f"{name}: {many(count, 'labelled row')} {_verb(count, 'equal')} a test row and {_were(count)} not drawn from."
+    if count := facts["overlap"]:
+        rows = many(count, "labelled row")
+        yield f"{name}: {rows} of the splits {_verb(count, 'equal')} a test row (--allow-overlap): scores are too good."
+    for part, where in (("train", "the training file"), ("test", "the test")):
+        counts = (facts[part] or {}).get("class_counts") or []
         if counts and max(counts) > _SKEWED * max(1, min(counts)):
             most, least = labels[int(np.argmax(counts))], labels[int(np.argmin(counts))]
-            yield f"{name}: labels are skewed in {part}: {max(counts)} rows of {most!r}, {min(counts)} of {least!r}; see macro-F1."
+            yield f"{name}: labels are skewed in {where}: {many(max(counts), 'row')} of {most!r}, {min(counts)} of {least!r}; see macro-F1."
     if facts["test"]["rows"] < _FEW_ROWS:
-        yield f"{name}: the test has {facts['test']['rows']} rows only; small differences cannot be told."
+        yield f"{name}: the test has only {many(facts['test']['rows'], 'row')}; small differences cannot be told."
     for label, count in zip(labels, facts["test"]["class_counts"] or [], strict=False):
         if count < _FEW_OF_A_LABEL:
-            yield f"{name}: {label!r} has {count} test rows; its precision, recall and F1 say little."
+            yield f"{name}: {label!r} has {many(count, 'test row')}; its precision, recall and F1 say little."
     lacking = [split for split in plan.splits if 0 in split.class_counts]
     if lacking:
-        yield f"{name}: in {len(lacking)} of {len(plan.splits)} splits some label has no row."
+        yield f"{name}: in {len(lacking)} of {many(len(plan.splits), 'split')} some label has no row."
     repeated = len(plan.splits) - len({split.hash for split in plan.splits})
     if repeated:
-        yield f"{name}: {repeated} splits hold the same rows as another one."
+        yield f"{name}: {many(repeated, 'split')} {_verb(repeated, 'hold')} the same rows as another one."
     yield from facts.get("notes", ())
 
 
-_WHERE: Final = {"train": "rows of the training file", "pool": "unlabelled rows", "test": "test rows"}
+_REPEATED: Final = {
+    "train": ("labelled row", "another one of those to draw from"),
+    "pool": ("unlabelled row", "another one"),
+    "test": ("test row", "another one"),
+}
+_OF_A_SPLIT: Final = ("labelled row", "another one of the same split")
+
+
+def _verb(count: int, verb: str) -> str:
+    return f"{verb}s" if count == 1 else verb
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def shown_wrong(methods: Sequence[str]) -> str:
+    """The method whose wrong rows are shown: one that has patterns, since those vote, whatever the order of ``--methods``.
+
+    >>> shown_wrong(["tfidf", "ipet", "pet"]), shown_wrong(["tfidf", "majority"])
+    ('pet', 'tfidf')
+    """
+    return next((method for method in PROMPTED if method in methods), methods[0])
 
 
 def _errors(results: Results, plan: TaskPlan) -> Iterator[dict[str, Any]]:
-    """The rows that the first method gets wrong with the most confidence: most shots, first split, first seed."""
+    """The rows that a method gets wrong with the most confidence: most shots, first split, first seed."""
     study = results.plan.study
     most = max(plan.splits, key=lambda split: (split.shots or 0, -split.split))
-    group, method = Group(plan, most, study.seeds[0]), study.methods[0]
+    group, method = Group(plan, most, study.seeds[0]), shown_wrong(study.methods)
     test, labels = results.rows(plan.tag, "test"), plan.task.labels
     p = np.exp(log_probabilities(results.scores(group, method)))
     predicted, votes = p.argmax(axis=1), results.votes(group, method)

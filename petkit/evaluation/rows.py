@@ -36,7 +36,10 @@ class Draws:
 
 @dataclass(frozen=True)
 class TaskRows:
-    """The rows of a task: pool without labels, its truth (empty where it is not known), test, splits; and facts for the report."""
+    """The rows of a task: pool without labels, its truth (empty where it is not known), test, splits; and facts for the report.
+
+    The facts are of rows that are used, all limits applied. ``train`` is what splits are drawn from: None where they are given.
+    """
 
     pool: Rows
     truth: tuple[int, ...]
@@ -75,22 +78,22 @@ def read_task(
     pool = rows_of(raw_source, "ignored").with_labels(()) if raw_source else train
     if pool_from_test:
         pool, tested = _carved(tested, pool_from_test)
-    repeated = {"train": duplicates(_keys(train)), "pool": duplicates(_keys(pool)), "test": duplicates(_keys(tested))}
     tested = _limited(tested, test_limit, draws.seed, "test")
-    nothing = train.select([])
+    nothing, given = train.select([]), bool(sources.given)
     candidates, walled = separate(nothing, train, tested, allow_overlap=False), separate(nothing, pool, tested, allow_overlap=False)
     raw = _limited(walled.pool, pool_limit * len(task.labels), draws.seed, "pool")
     made = _splits(task, sources.given, candidates.pool, draws, rows_of)
     overlap = _refuse_overlap(made, tested, allow_overlap)
+    learned = [one.train for one in made] if given else [candidates.pool]
     facts = {
-        "train": _part(candidates.pool, task),
+        "train": None if given else _part(candidates.pool, task),
         "pool": {**_part(raw.with_labels(()), task), "class_counts": _counts(raw, task)},
         "test": _part(tested, task),
         "removed_from_pool": walled.removed_from_pool,
-        "removed_from_train": candidates.removed_from_pool,
+        "removed_from_train": 0 if given else candidates.removed_from_pool,
         "overlap": overlap,
-        "duplicates": repeated,
-        "notes": _notes(task, [one.split for one in made] if sources.given else []),
+        "duplicates": {"train": sum(map(_repeated, learned)), "pool": _repeated(raw), "test": _repeated(tested)},
+        "notes": _notes(task, [one.split for one in made] if given else []),
         "sources": {"train": sources.train, "pool": _pool_source(sources, raw_source, pool_from_test, test), "test": test or sources.test},
     }
     return TaskRows(raw.with_labels(()), raw.labels, tested, tuple(made), facts)
@@ -142,6 +145,11 @@ def _notes(task: Task, given: Sequence[Split]) -> list[str]:
 def _refuse_overlap(splits: Sequence[SplitRows], test: Rows, allow: bool) -> int:
     """How many labelled rows equal a test row; DataError if there are some and that is not allowed."""
     return sum(len(separate(one.train, one.train.select([]), test, allow_overlap=allow).overlap) for one in splits)
+
+
+def _repeated(rows: Rows) -> int:
+    """How many rows repeat an earlier one; of given splits each is looked at by itself."""
+    return duplicates(_keys(rows))
 
 
 def _keys(rows: Rows) -> list[tuple[str, ...]]:

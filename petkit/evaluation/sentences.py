@@ -11,7 +11,7 @@ from petkit.evaluation.statistics import smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
 
-__all__ = ["ROWS_LABEL", "comparison_sentence", "power_sentence"]
+__all__ = ["ROWS_LABEL", "comparison_sentence", "many", "power_sentence"]
 
 ROWS_LABEL: Final = "for these splits only"
 
@@ -45,18 +45,18 @@ def _said(found: Entry, level: float, tests: int) -> str:
         times_text = f"{'better' if gain > 0 else 'worse'} on {_of(times, found)}"
         return f"{a} is {_amount(metric, side)} {_above(metric, gain)} {b}{alone}, {times_text}; {_doubt(found, tests)}"
     if found["ties"] == found["splits"]:
-        return f"{a} and {b} come out the same on each of {_many(found['splits'])}"
+        return f"{a} and {b} come out the same on each of {many(found['splits'])}"
     between = (
         f"{_signed(metric, found['difference'])}{_interval(metric, found['interval'], level)}, {a} ahead on {_of(found['wins'], found)}"
     )
-    return f"no difference between {a} and {b} that {_many(found['splits'])} can tell: {between}"
+    return f"no difference between {a} and {b} that {many(found['splits'])} can tell: {between}"
 
 
 def _doubt(found: Entry, tests: int) -> str:
     if found["t_p"] is None:
         smallest = smallest_sign_flip_p(found["splits"])
         corrected = f", before it is corrected for {tests} comparisons" if tests > 1 else ""
-        flips = f"the sign-flip test over {_many(found['splits'])} cannot go below p = {smallest:.3g}{corrected}"
+        flips = f"the sign-flip test over {many(found['splits'])} cannot go below p = {smallest:.3g}{corrected}"
         return f"always by as much, which allows no t test, and {flips}"
     return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
 
@@ -121,12 +121,17 @@ def _end(metric: str, value: float) -> str:
     return number(metric, value if float(number(metric, value)) else 0.0)
 
 
-def _many(splits: int) -> str:
-    return f"{splits} split{'' if splits == 1 else 's'}"
+def many(number: int, what: str = "split") -> str:
+    """A number of things.
+
+    >>> many(1), many(2, "test row")
+    ('1 split', '2 test rows')
+    """
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _of(times: int, found: Entry) -> str:
-    return f"{times} of {_many(found['splits'])}"
+    return f"{times} of {many(found['splits'])}"
 
 
 def power_sentence(
@@ -139,7 +144,7 @@ def power_sentence(
         sizes: the detectable differences of the comparisons. tests: how many were corrected together.
     """
     if splits < 2 or smallest is None:
-        return f"With {_many(splits)} nothing can be said of other labelled rows: intervals and tests over test rows hold {ROWS_LABEL}."
+        return f"With {many(splits)} nothing can be said of other labelled rows: intervals and tests over test rows hold {ROWS_LABEL}."
     sure = f", so that it alone is never sure at {100 * level:g} %" if smallest >= 1 - level else ""
     flips = f"With {splits} splits the exact sign-flip test cannot go below p = {smallest:.3g}{sure}."
     corrected = f", corrected for {tests} comparisons (Holm)" if tests > 1 else ""

@@ -39,7 +39,7 @@ def check_setfit() -> None:
     """Raise SettingsError if the package or accelerate is missing, or setfit does not go with the transformers that is installed."""
     missing = [name for name in ("setfit", "accelerate") if find_spec(name) is None]
     if missing:
-        raise SettingsError(f"--methods setfit needs {' and '.join(missing)}, which are not installed: install petkit[compare]")
+        raise SettingsError(f"--methods setfit needs {' and '.join(missing)}, not installed here: install petkit[compare]")
     try:
         with _quietly():
             import setfit  # noqa: F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from petkit.evaluation.grid import Split, TaskPlan
-from petkit.evaluation.reporting import warnings
+from petkit.evaluation.reporting import shown_wrong, warnings
 from petkit.pvp import Task
 
 TASK = Task(name="t", fields=("text",), patterns="{mask}: {text}", verbalizer={"no": "No", "yes": "Yes"})
@@ -32,24 +32,41 @@ def test_clean_rows_need_no_warning() -> None:
 def test_leaks_and_duplicates_are_told() -> None:
     found = told(duplicates={"train": 3, "pool": 0, "test": 1}, removed_from_pool=2, removed_from_train=5, overlap=1)
     assert found == [
-        "t: 3 rows of the training file repeat another one.",
-        "t: 1 test rows repeat another one.",
+        "t: 3 labelled rows repeat another one of those to draw from.",
+        "t: 1 test row repeats another one.",
         "t: 2 unlabelled rows equal a test row and were left out of the pool.",
         "t: 5 labelled rows equal a test row and were not drawn from.",
-        "t: 1 labelled rows of the splits equal a test row (--allow-overlap): scores are too good.",
+        "t: 1 labelled row of the splits equals a test row (--allow-overlap): scores are too good.",
+    ]
+
+
+def test_of_given_splits_nothing_is_said_of_draws() -> None:
+    found = told(train=None, duplicates={"train": 1, "pool": 2, "test": 0}, removed_from_pool=1)
+    assert found == [
+        "t: 1 labelled row repeats another one of the same split.",
+        "t: 2 unlabelled rows repeat another one.",
+        "t: 1 unlabelled row equals a test row and was left out of the pool.",
     ]
 
 
 def test_skew_and_few_rows_are_told() -> None:
-    found = told(train={"rows": 40, "class_counts": [31, 9]}, test={"rows": 60, "class_counts": [52, 8]})
+    found = told(train={"rows": 40, "class_counts": [31, 9]}, test={"rows": 60, "class_counts": [59, 1]})
     assert found == [
-        "t: labels are skewed in train: 31 rows of 'no', 9 of 'yes'; see macro-F1.",
-        "t: labels are skewed in test: 52 rows of 'no', 8 of 'yes'; see macro-F1.",
-        "t: the test has 60 rows only; small differences cannot be told.",
-        "t: 'yes' has 8 test rows; its precision, recall and F1 say little.",
+        "t: labels are skewed in the training file: 31 rows of 'no', 9 of 'yes'; see macro-F1.",
+        "t: labels are skewed in the test: 59 rows of 'no', 1 of 'yes'; see macro-F1.",
+        "t: the test has only 60 rows; small differences cannot be told.",
+        "t: 'yes' has 1 test row; its precision, recall and F1 say little.",
     ]
 
 
 def test_splits_that_lack_a_label_or_are_the_same_are_told() -> None:
     splits = (Split(4, 0, "draw 0", "a", 8, (8, 0)), Split(4, 1, "draw 1", "a", 8, (8, 0)), Split(4, 2, "draw 2", "b", 8, (4, 4)))
-    assert told(splits) == ["t: in 2 of 3 splits some label has no row.", "t: 1 splits hold the same rows as another one."]
+    assert told(splits) == ["t: in 2 of 3 splits some label has no row.", "t: 1 split holds the same rows as another one."]
+
+
+def test_wrong_rows_are_those_of_a_method_whose_patterns_vote() -> None:
+    assert [shown_wrong(methods) for methods in (["tfidf", "pet"], ["zero-shot", "single", "tfidf"], ["majority", "tfidf"])] == [
+        "pet",
+        "single",
+        "majority",
+    ]

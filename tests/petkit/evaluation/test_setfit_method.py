@@ -19,7 +19,7 @@ from tests.tiny_train import tiny_model
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setfit_method, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"needs setfit and accelerate, which are not installed: install petkit\[compare\]"):
+    with pytest.raises(SettingsError, match=r"needs setfit and accelerate, not installed here: install petkit\[compare\]"):
         setfit_method.check_setfit()
 
 

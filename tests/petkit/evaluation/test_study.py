@@ -249,7 +249,7 @@ def test_draws_by_chance_keep_the_imbalance(model: Path, tmp_path: Path) -> None
     assert (counts.sum(1) == 16).all()
     assert (counts[:, 0] > counts[:, 1]).all()
     assert study.report["study"]["draw"] == "random"
-    assert any("skewed in train: 70 rows of 'negative', 10 of 'positive'" in line for line in study.report["warnings"])
+    assert any("skewed in the training file: 70 rows of 'negative', 10 of 'positive'" in line for line in study.report["warnings"])
 
 
 def test_progress_counts_cells_and_begins_with_a_guess(model: Path, data: Path, tmp_path: Path) -> None:
