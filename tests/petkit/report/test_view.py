@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -13,6 +15,7 @@ from petkit.report import view
 from tests.petkit.report.sample_study import METHODS, ROWS, sample_study
 
 SCHEMAS = Path(view.__file__).parent / "schema"
+SIX_SETS = Path(__file__).parents[3] / "docs" / "studies" / "six_sets" / "report.json"
 
 
 @pytest.mark.wheel
@@ -23,6 +26,50 @@ def test_the_sample_is_what_the_schema_says() -> None:
 @pytest.mark.parametrize("name", ["study", "run"])
 def test_schemas_are_schemas(name: str) -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8")))
+
+
+def described(node: Any, place: str = "") -> Iterator[tuple[str, bool]]:
+    """Every property of a schema with its place, and whether it has a description."""
+    if isinstance(node, dict):
+        for name, found in node.get("properties", {}).items() if isinstance(node.get("properties"), dict) else ():
+            yield f"{place}.{name}", bool(found.get("description"))
+        for name, found in node.items():
+            yield from described(found, place if name in ("properties", "items", "anyOf") else f"{place}.{name}")
+    elif isinstance(node, list):
+        for found in node:
+            yield from described(found, place)
+
+
+def test_every_key_of_a_study_s_report_is_described() -> None:
+    found = list(described(json.loads((SCHEMAS / "study.schema.json").read_text("utf-8"))))
+    assert len(found) > 180
+    assert [place for place, has in found if not has] == []
+
+
+def unknown(value: Any, schema: Any, node: Any, place: str) -> Iterator[str]:
+    """Keys of a value that its schema does not name; values under ``additionalProperties`` of a kind have names of their own."""
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rpartition("/")[2]]
+    if "anyOf" in node:
+        node = next(one for one in node["anyOf"] if one.get("type") != "null")
+        yield from unknown(value, schema, node, place) if value is not None else ()
+    elif isinstance(value, list) and "items" in node:
+        for entry in value:
+            yield from unknown(entry, schema, node["items"], f"{place}[]")
+    elif isinstance(value, dict) and "properties" in node:
+        for name, entry in value.items():
+            if name in node["properties"]:
+                yield from unknown(entry, schema, node["properties"][name], f"{place}.{name}")
+            else:
+                yield f"{place}.{name}"
+
+
+def test_a_real_study_has_no_key_that_the_schema_does_not_name() -> None:
+    report, schema = json.loads(SIX_SETS.read_text("utf-8")), json.loads((SCHEMAS / "study.schema.json").read_text("utf-8"))
+    jsonschema.validate(report, schema)
+    assert set(unknown(report, schema, schema, "")) == set()
+    report["cells"][0]["test"]["extra"] = report["summary"][0]["more"] = 1
+    assert set(unknown(report, schema, schema, "")) == {".cells[].test.extra", ".summary[].more"}
 
 
 def test_score_tables_keep_the_order_of_methods_and_sort_shots() -> None:
