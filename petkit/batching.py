@@ -52,12 +52,14 @@ class Batch:
         attention_mask: (B, T) int64, 1 on tokens, 0 on padding.
         token_type_ids: (B, T) int64, as the tokenizer gives them; 0 on padding.
         slots: (B, M) int64, positions of the mask slots in each row; M may be 0.
+        full: the rows are known to hold no padding (False says nothing), which spares a look at the mask and the wait for it on a GPU.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     token_type_ids: Tensor
     slots: Tensor
+    full: bool = False
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -65,7 +67,8 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on ``device``; a copy to a GPU is queued and does not wait for it."""
         where = torch.device(device)
-        return Batch(*(on(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots)))
+        tokens, mask, kinds, slots = (on(t, where) for t in (self.input_ids, self.attention_mask, self.token_type_ids, self.slots))
+        return Batch(tokens, mask, kinds, slots, full=self.full)
 
     def above(self, other: Batch, *, pad_id: int) -> Batch:
         """The rows of this batch and below them those of another, padded to the longer of the two; without slots."""
@@ -79,6 +82,7 @@ class Batch:
             joined(self.attention_mask, other.attention_mask),
             joined(self.token_type_ids, other.token_type_ids),
             self.slots.new_zeros(len(self) + len(other), 0),
+            full=self.full and other.full and self.input_ids.shape[1] == other.input_ids.shape[1],
         )
 
 
@@ -141,5 +145,6 @@ def collate(
     ids, types = np.full(inside.shape, pad_id, dtype=np.int64), np.zeros(inside.shape, dtype=np.int64)
     ids[inside], types[inside] = encoded.ids[where], encoded.types[where]
     arrays = (ids, inside.astype(np.int64), types, encoded.slots[chosen].astype(np.int64))
-    batch = Batch(*(torch.from_numpy(array) for array in arrays))
+    tokens, mask, kinds, slots = (torch.from_numpy(array) for array in arrays)
+    batch = Batch(tokens, mask, kinds, slots, full=bool(inside.all()))
     return batch if device is None else batch.to(device)

@@ -202,7 +202,7 @@ def _update(
         (named["loss"] / settings.accumulate).backward()
         meter.add(named)
     if settings.clip is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=True)
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=device.type != "mps")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -21,6 +21,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from petkit.backbones import heads, stacks
 from petkit.backbones.dropout import set_dropout
 from petkit.backbones.heads import Head
+from petkit.backbones.masks import attention_mask_for
 from petkit.backbones.modelfiles import (
     check_folder,
     check_model_type,
@@ -30,7 +31,7 @@ from petkit.backbones.modelfiles import (
     refuse_model_type,
     resolve,
 )
-from petkit.backbones.stacks import Stack, gather_slots, hidden_states, slot_states
+from petkit.backbones.stacks import Layout, Stack, gather_slots, hidden_states, slot_states
 from petkit.errors import ModelError
 from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
 from petkit.tensors import on
@@ -134,8 +135,8 @@ class MaskedLM(nn.Module):
         """The last layer's states at all positions, before the head: (B, T, H). What stands at padding means nothing."""
         stack, encoder, inputs = self._stack(), self._encoder(), self._inputs(batch)
         if stack is not None:
-            return hidden_states(stack, encoder, inputs, batch.attention_mask)
-        states: Tensor = encoder(attention_mask=batch.attention_mask, **inputs).last_hidden_state
+            return hidden_states(stack, encoder, inputs, Layout.of(batch.attention_mask, full=batch.full))
+        states: Tensor = encoder(attention_mask=attention_mask_for(encoder, batch), **inputs).last_hidden_state
         return states
 
     def slot_hidden(self, batch: Batch) -> Tensor:
@@ -147,7 +148,8 @@ class MaskedLM(nn.Module):
         stack = self._stack()
         if stack is None or batch.slots.shape[1] == 0:
             return gather_slots(self.hidden(batch), batch.slots)
-        return slot_states(stack, self._encoder(), self._inputs(batch), batch.attention_mask, batch.slots)
+        layout = Layout.of(batch.attention_mask, full=batch.full)
+        return slot_states(stack, self._encoder(), self._inputs(batch), layout, batch.slots)
 
     def hidden_at(self, batch: Batch, positions: NDArray[np.int64]) -> Tensor:
         """The last layer's states at some positions: (S, H), computed as ``slot_hidden``; ``batch.slots`` plays no part.

@@ -114,7 +114,7 @@ def _ask(
             batch.input_ids[row, at] = tokenizer.mask_token_id
             logits = model.vocab_logits(model.hidden(batch)[row, at])
             own = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
-            parts.append(torch.stack([targets.double(), own.double(), (logits.argmax(1) == targets).double()], 1).cpu())
+            parts.append(torch.stack([one.cpu().double() for one in (targets, own, logits.argmax(1) == targets)], 1))
     asked: NDArray[np.float64] = torch.cat(parts).numpy()
     return asked
 

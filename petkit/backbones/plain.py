@@ -7,17 +7,16 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
+from petkit.backbones.masks import attention_mask_for
 from petkit.backbones.modelfiles import quiet
 from petkit.batching import Batch
 
 __all__ = ["inputs_of", "save_for_pipelines"]
 
 
-def inputs_of(model: Any, batch: Batch) -> dict[str, Tensor]:
+def inputs_of(model: Any, batch: Batch) -> dict[str, Any]:
     """A batch as the model's keyword arguments."""
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+    inputs = {"input_ids": batch.input_ids, "attention_mask": attention_mask_for(model, batch)}
     return inputs | ({"token_type_ids": batch.token_type_ids} if _takes_types(model) else {})
 
 

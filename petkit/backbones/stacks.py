@@ -61,9 +61,11 @@ class Layout:
     tokens: Tensor | None
 
     @classmethod
-    def of(cls, attention_mask: Tensor) -> Layout:
-        """From (B, T) int64. Elsewhere than on the CPU padding stays: counting tokens would wait for the device."""
+    def of(cls, attention_mask: Tensor, *, full: bool = False) -> Layout:
+        """From (B, T) int64, which holds no 0 if it is ``full``. Elsewhere than on the CPU padding stays: counting tokens would wait."""
         shape, mask = (attention_mask.shape[0], attention_mask.shape[1]), attention_mask.bool()
+        if full:
+            return cls(shape, None, None)
         if mask.device.type != "cpu":
             return cls(shape, mask[:, None, None, :], None)
         tokens = mask.flatten().nonzero()[:, 0]
@@ -140,15 +142,13 @@ def gather_slots(states: Tensor, slots: Tensor) -> Tensor:
     return states.gather(1, slots.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
 
 
-def hidden_states(stack: Stack, encoder: Any, inputs: dict[str, Tensor], attention_mask: Tensor) -> Tensor:
+def hidden_states(stack: Stack, encoder: Any, inputs: dict[str, Tensor], layout: Layout) -> Tensor:
     """The last layer's states at all positions: (B, T, H). What stands at padding means nothing."""
-    layout = Layout.of(attention_mask)
     return layout.unpack(_run(stack, stack.layers(encoder), layout.pack(stack.embed(encoder, inputs)), layout))
 
 
-def slot_states(stack: Stack, encoder: Any, inputs: dict[str, Tensor], attention_mask: Tensor, slots: Tensor) -> Tensor:
+def slot_states(stack: Stack, encoder: Any, inputs: dict[str, Tensor], layout: Layout, slots: Tensor) -> Tensor:
     """The last layer's states at ``slots`` (B, M) int64, where alone it runs: (B, M, H)."""
-    layout = Layout.of(attention_mask)
     *layers, last = stack.layers(encoder)
     states = _run(stack, layers, layout.pack(stack.embed(encoder, inputs)), layout)
     return _run_layer(stack, last, gather_slots(layout.unpack(states), slots), states, layout.attend_slots)

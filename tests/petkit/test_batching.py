@@ -57,6 +57,7 @@ def test_padding_never_changes_a_row(rows: list[list[int]], data: st.DataObject)
     chosen = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8))
     batch = collate(encoded, chosen, pad_id=0)
     assert batch.input_ids.shape == (len(chosen), max(len(rows[i]) for i in chosen))
+    assert batch.full == batch.to("cpu").full == bool(batch.attention_mask.all())
     for i, ids, mask, slot in zip(chosen, batch.input_ids, batch.attention_mask, batch.slots, strict=True):
         assert ids[mask.bool()].tolist() == rows[i]
         assert not ids[len(rows[i]) :].any()
@@ -67,10 +68,10 @@ def test_a_batch_carries_types_and_int64() -> None:
     rows = Rows(("0", "1"), {"a": ("good", "a great table"), "b": ("no number", "yes")})
     encoded = Encoder(builders.tokenizer("wordpiece")).clozes(rows, Pattern("{a} || {mask} {b}"), filler="yes")
     batch = collate(encoded, [1, 0], pad_id=0)
-    fields = [getattr(batch, field.name) for field in dataclasses.fields(batch)]
+    fields = [getattr(batch, field.name) for field in dataclasses.fields(batch) if field.name != "full"]
     assert [tensor.dtype for tensor in fields] == [torch.int64] * 4
     assert batch.token_type_ids.tolist() == [[0] * 5 + [1] * 3, [0] * 3 + [1] * 4 + [0]]
-    assert all(torch.equal(one, other) for one, other in zip(fields, dataclasses.astuple(batch.to("cpu")), strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(fields, dataclasses.astuple(batch.to("cpu"))[:4], strict=True))
     with pytest.raises(dataclasses.FrozenInstanceError):
         batch.slots = batch.slots  # type: ignore[misc]
 
@@ -83,6 +84,10 @@ def test_two_batches_above_each_other_keep_their_rows() -> None:
     assert turned.input_ids.tolist() == [[8, 9, 10], [5, 6, 3], [7, 3, 3]]
     assert both.token_type_ids.tolist() == [[0] * 3] * 3
     assert both.slots.shape == (3, 0)
+    assert [both.full, one.above(one, pad_id=3).full, other.above(other, pad_id=3).full] == [False, False, True]
+    flat = collate(Encoded.of([[1, 2]]), [0], pad_id=3)
+    assert flat.full
+    assert not flat.above(other, pad_id=3).full
 
 
 def test_an_empty_batch_is_empty() -> None:

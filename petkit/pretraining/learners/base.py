@@ -42,7 +42,7 @@ def token_batch(ids: Int, valid: npt.NDArray[np.bool_], device: torch.device, *,
     """(B, T) ids, which are no padding, and types (None: zeros) as a batch without slots on ``device``."""
     tokens, mask = on(ids, device), on(valid.astype(np.int64), device)
     kinds = torch.zeros_like(tokens) if types is None else on(types, device)
-    return Batch(tokens, mask, kinds, tokens.new_zeros((len(ids), 0)))
+    return Batch(tokens, mask, kinds, tokens.new_zeros((len(ids), 0)), full=bool(valid.all()))
 
 
 def states_at(model: MaskedLM, batch: Batch, *groups: Int) -> list[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from petkit.batching import Batch
 from petkit.objectives import ReplacedBatch, ReplacedTokenDetection, Vocabulary, replaced_tokens
 from petkit.pretraining.electra import DISCRIMINATOR, Electra
 from petkit.pretraining.learners.base import Asked, Learner, save_pretrained, token_batch
@@ -57,7 +57,7 @@ class ReplacedLearner(Learner):
         tokens = token_batch(masked.inputs, batch.valid, device)
         hidden = self.model.generator.hidden_at(tokens, masked.positions)
         inputs, replaced = self._replaced(batch, hidden)
-        read = Batch(inputs, tokens.attention_mask, tokens.token_type_ids, tokens.slots)
+        read = replace(tokens, input_ids=inputs)
         places = on(np.flatnonzero(batch.valid), device)
         states = self.model.discriminator.hidden(read).flatten(0, 1).index_select(0, places)
         targets = replaced.flatten().index_select(0, places).long()

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from petkit.backbones.stacks import Layout
 from petkit.objectives import preset
 from petkit.pretraining.learners import learner_for
 from tests.petkit.pretraining.learners.tiny import CASES, batch_of, teacher_of, tiny, vocabulary
+from tests.waiting import Waits
 
 ASKS = ("modernbert", "t5", "bart", "gpt2")
 """Where transformers itself looks at the mask before the first layer."""
-WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero", "repeat_interleave.Tensor")
-
-
-class _Waits(TorchDispatchMode):
-    """The operations whose result the host has to wait for, on a GPU."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = str(func).removeprefix("aten.")
-        by_mask = name.startswith("index.") and any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1])
-        if name.startswith(WAITING) or by_mask:
-            self.seen.append(name)
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stacks take padding out on the CPU, where counting tokens waits for nobody."""
-    monkeypatch.setattr(Layout, "of", lambda mask: Layout((mask.shape[0], mask.shape[1]), mask.bool()[:, None, None, :], None))
+    monkeypatch.setattr(Layout, "of", lambda mask, full=False: Layout((mask.shape[0], mask.shape[1]), mask.bool()[:, None, None, :], None))
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -46,7 +27,7 @@ def test_a_forward_and_a_backward_pass_wait_for_nothing(arch: str, name: str, pa
     learner = learner_for(preset(name), tiny(arch, name, dropout=0.1), vocabulary(), **options).train()
     batch = batch_of(name, lengths=(20, 9, 16, 5) if padded else (22, 22, 22, 22))
     counts = learner.counts(batch)
-    with _Waits() as waits:
+    with Waits() as waits:
         learner(batch, counts)["loss"].backward()
     assert [each for each in waits.seen if arch not in ASKS or not each.startswith("_local_scalar_dense")] == []
     assert len(waits.seen) <= 3
