@@ -6,45 +6,49 @@ Perez et al. 2021 (arXiv 2105.11447): choices made on held-out labels that a tru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from petkit.evaluation.cells import Results
 from petkit.evaluation.grid import DISTILLED, SEEDLESS, Group
+from petkit.evaluation.sentences import choice_sentence
+from petkit.evaluation.statistics import sd, t_interval
 from petkit.rowfiles import load_rows, load_scores
 
 __all__ = ["choice", "development_gain"]
 
+SOME: Final = (
+    "What choosing by as many development rows as labelled ones would have gained, in accuracy on the test; no result rests on it."
+)
+NONE: Final = "No method has more than one seed or pattern to choose among, so there is nothing that a development set could choose."
+_SAME: Final = 1e-12
 
-def development_gain(results: Results) -> dict[str, Any]:
+Candidates = Sequence[tuple[float, float]]
+"""(accuracy on development rows, accuracy on the test) of each."""
+
+
+def development_gain(results: Results, *, level: float) -> dict[str, Any]:
     """The gain, in accuracy on the test, from choosing the seed, or the pattern of a single member, by development rows.
 
-    As many development rows as labelled ones, drawn apart from them.
+    As many development rows as labelled ones, drawn apart from them. ``level`` is that of the intervals.
     """
-    study = results.plan.study
-    choices = [entry for method in study.methods for entry in _of_method(results, method)]
-    sentences = [
-        f"{entry['task']}, {entry['shots']} per label, {entry['method']}: choosing the {entry['what']} by a development set gains "
-        f"{100 * entry['gain']:+.1f} points over not choosing, on average over {entry['splits']} splits "
-        f"(the best choice in hindsight: {100 * (entry['best'] - entry['mean']):+.1f})."
-        for entry in choices
-    ]
-    none = "No method has more than one seed or pattern to choose among, so there is nothing that a development set could choose."
-    return {"choices": choices, "sentence": " ".join(sentences) or none}
+    found = [entry for method in results.plan.study.methods for entry in _of_method(results, method, level)]
+    return {"choices": [{**entry, "sentence": choice_sentence(entry, level=level)} for entry in found], "sentence": SOME if found else NONE}
 
 
-def _of_method(results: Results, method: str) -> Iterator[dict[str, Any]]:
+def _of_method(results: Results, method: str, level: float) -> Iterator[dict[str, Any]]:
     study = results.plan.study
-    by_seed = method not in SEEDLESS and len(study.seeds) > 1
+    seeds = 1 if method in SEEDLESS else len(study.seeds)
     for (task, shots), groups in _gathered(study.groups).items():
-        if by_seed:
-            sets = [[_seed(results, group, method) for group in of_split] for of_split in groups]
-            yield {"task": task, "shots": shots, "method": method, "what": "seed", **choice(sets)}
+        where = {"task": task, "shots": shots, "method": method}
+        if seeds > 1:
+            by_seed = [[[_seed(results, group, method) for group in of_split]] for of_split in groups]
+            yield {**where, "what": "seed", "seeds": seeds, **choice(by_seed, level=level)}
         if method in DISTILLED and method != "single" and len(results.plan.patterns(groups[0][0].plan)) > 1:
-            sets = [_patterns(results, group, method) for of_split in groups for group in of_split]
-            yield {"task": task, "shots": shots, "method": method, "what": "pattern", **choice(sets)}
+            by_pattern = [[_patterns(results, group, method) for group in of_split] for of_split in groups]
+            yield {**where, "what": "pattern", "seeds": seeds, **choice(by_pattern, level=level)}
 
 
 def _gathered(groups: Sequence[Group]) -> Mapping[tuple[str, int | None], list[list[Group]]]:
@@ -55,17 +59,35 @@ def _gathered(groups: Sequence[Group]) -> Mapping[tuple[str, int | None], list[l
     return {key: list(splits.values()) for key, splits in found.items()}
 
 
-def choice(sets: Sequence[Sequence[tuple[float, float]]]) -> dict[str, Any]:
-    """Candidates as (accuracy on development rows, accuracy on the test), a list for each split; ties are shared.
+def choice(splits: Sequence[Sequence[Candidates]], *, level: float = 0.95) -> dict[str, Any]:
+    """What choosing gains: for each split one list of candidates, or one for each seed; a candidate is (accuracy on development rows,
+    accuracy on the test). Candidates that tie share the choice.
 
-    >>> found = choice([[(0.5, 0.6), (1.0, 0.8)], [(0.5, 0.6), (0.5, 0.8)]])
-    >>> round(found["mean"], 2), round(found["chosen"], 2), round(found["best"], 2)
-    (0.7, 0.75, 0.8)
+    The interval of the gain is Student's over splits, of means over seeds: None for a single split, or if all gain the same but not 0.
+
+    >>> found = choice([[[(0.5, 0.6), (1.0, 0.8)]], [[(0.5, 0.6), (0.5, 0.8)]]])
+    >>> round(found["mean"], 2), round(found["chosen"], 2), round(found["best"], 2), found["splits"]
+    (0.7, 0.75, 0.8, 2)
     """
-    mean = float(np.mean([np.mean([test for _, test in one]) for one in sets]))
-    chosen = float(np.mean([np.mean([test for dev, test in one if dev == max(d for d, _ in one)]) for one in sets]))
-    best = float(np.mean([max(test for _, test in one) for one in sets]))
-    return {"candidates": len(sets[0]), "splits": len(sets), "mean": mean, "chosen": chosen, "best": best, "gain": chosen - mean}
+    mean, chosen, best = (np.array([np.mean([of(one) for one in sets]) for sets in splits]) for of in (_mean, _chosen, _best))
+    gains = chosen - mean
+    varied = sd(gains) or not np.abs(gains).max() > _SAME
+    ends = t_interval(gains, level=level) if varied else None
+    means = {"mean": float(mean.mean()), "chosen": float(chosen.mean()), "best": float(best.mean()), "gain": float(gains.mean())}
+    return {"candidates": len(splits[0][0]), "splits": len(splits), **means, "interval": None if ends is None else list(ends)}
+
+
+def _mean(candidates: Candidates) -> float:
+    return float(np.mean([test for _, test in candidates]))
+
+
+def _chosen(candidates: Candidates) -> float:
+    most = max(development for development, _ in candidates)
+    return float(np.mean([test for development, test in candidates if development == most]))
+
+
+def _best(candidates: Candidates) -> float:
+    return max(test for _, test in candidates)
 
 
 def _seed(results: Results, group: Group, method: str) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from petkit.evaluation.cells import flat as flat_cell
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, staged_directory, write_json, write_parquet
 from petkit.report.beside import read_report
+from petkit.report.names import shots_name
 from petkit.report.page import flat
 from petkit.report.study import write_study_report
 
@@ -222,7 +223,8 @@ def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:
         for cell in report["cells"]:
             other, test = cells.setdefault(_key(cell), (name, cell["test"]))
             if test != cell["test"]:
-                yield f"{', '.join(map(str, _key(cell)))}: {other} and {name} have other results for the same cell"
+                place = f"{cell['task']}, {shots_name(cell['shots'])}, split {cell['split']}, seed {cell['seed']}, {cell['method']}"
+                yield f"{place}: {other} and {name} have other results for the same cell"
 
 
 def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
@@ -236,4 +238,5 @@ def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
         every = set().union(*methods.values())
         lacking = [method for method, places in methods.items() if places != every]
         if lacking:
-            yield f"{task}, {shots} per label: {', '.join(lacking)} lack splits or seeds that other methods have"
+            verb = "lacks" if len(lacking) == 1 else "lack"
+            yield f"{task}, {shots_name(shots)}: {', '.join(lacking)} {verb} splits or seeds that other methods have"

@@ -68,7 +68,7 @@ def build_report(
         "tasks": task_entries(asked, facts),
         "cells": cells,
         **{name: found[name] for name in ("summary", "comparisons", "power")},
-        "gain_from_development": development_gain(results) if asked.development else None,
+        "gain_from_development": development_gain(results, level=primary["level"]) if asked.development else None,
         "errors": [error for plan in asked.tasks for error in _errors(results, plan)],
         "warnings": [line for plan in asked.tasks for line in warnings(plan, facts[plan.task.name])],
         "versions": library_versions(),

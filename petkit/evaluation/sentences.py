@@ -11,7 +11,7 @@ from petkit.evaluation.statistics import smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
 
-__all__ = ["ROWS_LABEL", "comparison_sentence", "many", "power_sentence"]
+__all__ = ["ROWS_LABEL", "choice_sentence", "comparison_sentence", "many", "power_sentence"]
 
 ROWS_LABEL: Final = "for these splits only"
 
@@ -25,8 +25,17 @@ def comparison_sentence(found: Entry, *, level: float, tasks: int, tests: int) -
         found: the comparison as report.json has it, with its verdict.
         tasks: over how many tasks it is a mean (where ``task`` is None). tests: how many comparisons were corrected together.
     """
-    where = found["task"] if found["task"] is not None else f"Mean of {tasks} tasks"
+    where = found["task"] if found["task"] is not None else f"Mean of {tasks} tasks{_without(found.get('left_out'))}"
     return f"{where}, {shots_name(found['shots'])}: {_said(found, level, tests)}."
+
+
+def _without(tasks: Sequence[str] | None) -> str:
+    """Which tasks a mean does without.
+
+    >>> _without(["a"]), _without(["a", "b"])
+    (' (without a, which has a single split)', ' (without a, b, which have a single split)')
+    """
+    return f" (without {', '.join(tasks)}, which {'has' if len(tasks) == 1 else 'have'} a single split)" if tasks else ""
 
 
 def _said(found: Entry, level: float, tests: int) -> str:
@@ -135,21 +144,45 @@ def _of(times: int, found: Entry) -> str:
 
 
 def power_sentence(
-    splits: int, smallest: float | None, sizes: Sequence[float], *, metric: str, level: float, tests: int, detect: float = 0.8
+    splits: int,
+    sizes: Sequence[float],
+    *,
+    metric: str,
+    level: float,
+    tests: int,
+    most: int | None = None,
+    single: Sequence[str] = (),
+    means: bool = False,
+    detect: float = 0.8,
 ) -> str:
     """What a study of this size can tell at all.
 
     Args:
-        splits: the fewest of any comparison. smallest: the p that its sign-flip test cannot go below.
-        sizes: the detectable differences of the comparisons. tests: how many were corrected together.
+        splits: the fewest of any task that has several; one or none if no task has. sizes: the detectable differences of the comparisons.
+        tests: how many were corrected together. most: the most splits of any task; None for as many. single: what has one split
+        beside tasks with several. means: whether means over tasks are compared too.
     """
-    if splits < 2 or smallest is None:
+    if splits < 2:
         return f"With {many(splits)} nothing can be said of other labelled rows: intervals and tests over test rows hold {ROWS_LABEL}."
-    sure = f", so that it alone is never sure at {100 * level:g} %" if smallest >= 1 - level else ""
-    flips = f"With {splits} splits the exact sign-flip test cannot go below p = {smallest:.3g}{sure}."
     corrected = f", corrected for {tests} comparisons (Holm)" if tests > 1 else ""
     rule = f"Verdicts rest on the paired t test over splits{corrected}, and speak of other labelled rows, not of other test rows."
-    return " ".join([flips, rule, *_reach(sizes, metric, tests, detect)])
+    lines = [_flips(splits, max(splits, most or 0), level), rule, *_reach(sizes, metric, tests, detect)]
+    if means and most is not None and most > splits:
+        lines.append("Means over tasks take no more splits of a task than the one with the fewest has.")
+    if single:
+        has, are = ("has", "it is") if len(single) == 1 else ("have", "they are")
+        left_out = f"; {are} left out of means over tasks" if means else ""
+        lines.append(f"{'; '.join(single)} {has} a single split, which tells nothing of other labelled rows{left_out}.")
+    return " ".join(lines)
+
+
+def _flips(splits: int, most: int, level: float) -> str:
+    """What the sign-flip test can tell with the fewest and with the most splits."""
+    highest, lowest = smallest_sign_flip_p(splits) or 1.0, smallest_sign_flip_p(most) or 1.0
+    numbers, ends = (f"{splits}", f"{highest:.3g}") if most == splits else (f"{splits} to {most}", f"{highest:.3g} to {lowest:.3g}")
+    never = f"it alone is never sure at {100 * level:g} %"
+    sure = f", so that {never}" if lowest >= 1 - level else f", so that with {splits} {never}" if highest >= 1 - level else ""
+    return f"With {numbers} splits the exact sign-flip test cannot go below p = {ends}{sure}."
 
 
 def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> list[str]:
@@ -161,3 +194,29 @@ def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> li
     alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
     more = "; the correction asks for more" if tests > 1 else ""
     return [f"{alone} finds a true difference of {_amount(metric, middle)}{between} in {100 * detect:g} % of such studies{more}."]
+
+
+def choice_sentence(found: Entry, *, level: float) -> str:
+    """What choosing by development rows would have gained, for one task, number of rows and method.
+
+    Args:
+        found: the choice as report.json has it.
+    """
+    where = f"{found['task']}, {shots_name(found['shots'])}, {method_name(found['method'])}"
+    seeds = f" with {many(found['seeds'], 'seed')} each" if found["what"] != "seed" and found["seeds"] > 1 else ""
+    over = f"mean of {many(found['splits'])}{seeds}" if found["splits"] > 1 else "on the only split, which tells nothing of other ones"
+    return (
+        f"{where}: choosing the {found['what']} by development rows {_gains(found['gain'])} over not choosing"
+        f"{_interval('accuracy', found['interval'], level)}, {over}; the best {found['what']} in hindsight "
+        f"{_gains(found['best'] - found['mean'])}."
+    )
+
+
+def _gains(gain: float) -> str:
+    """A gain in accuracy; what rounds to nothing is none.
+
+    >>> _gains(0.012), _gains(-0.012), _gains(0.0004)
+    ('gains 1.2 points', 'loses 1.2 points', 'gains nothing')
+    """
+    size = number("accuracy", abs(gain))
+    return "gains nothing" if float(size) == 0 else f"{'gains' if gain > 0 else 'loses'} {size} points"

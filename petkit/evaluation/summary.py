@@ -5,7 +5,7 @@ Pure: cells and rows in, JSON-ready values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ from petkit.evaluation.statistics import (
 )
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.objectives.streams import stream
+from petkit.report.names import shots_name
 
 __all__ = ["METRICS", "conclude", "pairs"]
 
@@ -196,17 +197,20 @@ def _over_tasks(
     """For each number of shots and pair that several tasks share: the mean over these tasks, split by split, and how many they are.
 
     The tasks are taken as they are: nothing is said of other tasks. Splits of different tasks are independent, so any may be put
-    together; where a task has more splits than another, its last ones are left out.
+    together; where a task has more splits than another, its last ones are left out. A task with a single split has no part in the
+    mean where others have several (``left_out``): it would leave one split of each.
     """
     for shots in dict.fromkeys(place[1] for place in tests):
         for a, b in pairs(methods):
             tasks = [place[0] for place in tests if place[1:] == (shots, a) and (place[0], shots, b) in tests]
-            each = [list(_differences(tests, task, shots, a, b, metric).values()) for task in tasks]
-            each = [values for values in each if values]
+            known = {task: list(_differences(tests, task, shots, a, b, metric).values()) for task in tasks}
+            several = any(len(values) > 1 for values in known.values())
+            each = [values for values in known.values() if len(values) > several]
             if len(each) > 1:
                 splits = min(map(len, each))
                 means = {n: float(np.mean([values[n] for values in each])) for n in range(splits)}
-                yield _compare((None, shots), a, b, means, metric=metric, level=level, seed=seed) | {"rows_test": None}, len(each)
+                more = {"rows_test": None, "left_out": [task for task, values in known.items() if several and len(values) == 1]}
+                yield _compare((None, shots), a, b, means, metric=metric, level=level, seed=seed) | more, len(each)
 
 
 def _compare(
@@ -271,7 +275,6 @@ def _verdict(comparison: Mapping[str, Any], p: float | None, level: float) -> st
 def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit], *, metric: str, level: float) -> dict[str, Any]:
     """What a study of this size can tell: differences that a comparison finds with 80 % probability, alone and as the first of all."""
     family = sum(comparison["splits"] > 1 for comparison in compared)
-    splits = min((len(found) for found in tests.values()), default=0)
     entries = []
     for comparison in compared:
         spread, n = sd(comparison["differences"]), comparison["splits"]
@@ -282,11 +285,32 @@ def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit]
                 "difference_corrected": detectable(spread, n, alpha=(1 - level) / max(family, 1)),
             }
         )
-    smallest = smallest_sign_flip_p(splits)
+    counts = _splits_by_place(tests)
+    several = [n for n in counts.values() if n > 1]
+    fewest, most = min(several or counts.values(), default=0), max(counts.values(), default=0)
+    single = [place for place, n in counts.items() if several and n == 1]
     sizes = [entry["difference"] for entry in entries if entry["difference"] is not None]
+    means = any(comparison["task"] is None for comparison in compared)
+    told = {"metric": metric, "level": level, "tests": family, "most": most, "single": _names(single, counts), "means": means}
     return {
-        "splits": splits,
-        "smallest_sign_flip_p": smallest,
-        "sentence": power_sentence(splits, smallest, sizes, metric=metric, level=level, tests=family),
+        "splits": fewest,
+        "most_splits": most,
+        "single_split": [{"task": task, "shots": shots} for task, shots in single],
+        "smallest_sign_flip_p": smallest_sign_flip_p(fewest),
+        "sentence": power_sentence(fewest, sizes, **told),
         "detectable": entries,
     }
+
+
+def _splits_by_place(tests: Mapping[Place, BySplit]) -> dict[tuple[str, int | None], int]:
+    """(task, shots) -> the fewest splits of any method."""
+    found: dict[tuple[str, int | None], int] = {}
+    for (task, shots, _), splits in tests.items():
+        found[task, shots] = min(len(splits), found.get((task, shots), len(splits)))
+    return found
+
+
+def _names(places: Sequence[tuple[str, int | None]], every: Iterable[tuple[str, int | None]]) -> list[str]:
+    """Tasks by name; with the number of rows where only some of a task's numbers are meant."""
+    others = {task for task, shots in every if (task, shots) not in places}
+    return list(dict.fromkeys(f"{task}, {shots_name(shots)}" if task in others else task for task, shots in places))

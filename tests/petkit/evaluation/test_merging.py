@@ -92,7 +92,7 @@ def test_a_cell_that_both_have_counts_once_if_it_is_the_same() -> None:
     assert same_conclusions(found, one)
     other = part(one, PARTS["tasks"][0])
     other["cells"][0]["test"]["accuracy"] += 0.1
-    with pytest.raises(RunError, match="mood, 4, 0, 0, pet: a and b have other results for the same cell"):
+    with pytest.raises(RunError, match="mood, 4 per label, split 0, seed 0, pet: a and b have other results for the same cell"):
         merged({"a": one, "b": other}, right)
 
 
@@ -127,7 +127,7 @@ def test_a_method_with_fewer_splits_than_others_is_refused() -> None:
     one = whole()
     few = part(one, lambda row: row["method"] == "tfidf" and row["split"] < 3)
     others = part(one, lambda row: row["method"] != "tfidf")
-    with pytest.raises(RunError, match="mood, 4 per label: tfidf lack splits or seeds"):
+    with pytest.raises(RunError, match="mood, 4 per label: tfidf lacks splits or seeds"):
         merged({"a": others, "b": few}, right)
 
 

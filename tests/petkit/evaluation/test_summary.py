@@ -259,6 +259,40 @@ def test_what_a_study_of_five_splits_can_tell() -> None:
     assert entry["difference_corrected"] == entry["difference"]
 
 
+def test_a_task_with_one_split_hides_nothing_of_those_with_several() -> None:
+    few, six = {"pet": [0.8], "supervised": [0.7]}, {method: [*values, 0.7] for method, values in AHEAD.items()}
+    cells = [*cells_of(few, task="one"), *cells_of(AHEAD, task="five"), *cells_of(six, task="six")]
+    found = conclude(cells, {}, methods=["pet", "supervised"])
+    mean, alone, *_ = found["comparisons"]
+    assert (mean["splits"], mean["left_out"]) == (5, ["one"])
+    assert mean["differences"] == pytest.approx(np.subtract(AHEAD["pet"], AHEAD["supervised"]).tolist())
+    assert mean["sentence"].startswith("Mean of 2 tasks (without one, which has a single split), 16 per label: PET is ahead")
+    assert (alone["task"], alone["verdict"]) == ("one", "too few splits")
+    power = found["power"]
+    assert (power["splits"], power["most_splits"], power["smallest_sign_flip_p"]) == (5, 6, 0.0625)
+    assert power["single_split"] == [{"task": "one", "shots": 16}]
+    assert power["sentence"].startswith(
+        "With 5 to 6 splits the exact sign-flip test cannot go below p = 0.0625 to 0.0312, so that with 5 it alone is never sure at 95 %."
+    )
+    assert "Means over tasks take no more splits of a task than the one with the fewest has." in power["sentence"]
+    assert power["sentence"].endswith(
+        "one has a single split, which tells nothing of other labelled rows; it is left out of means over tasks."
+    )
+
+
+def test_a_number_of_rows_with_one_split_is_named_with_its_task() -> None:
+    found = conclude([*cells_of(AHEAD, shots=4), *cells_of({"pet": [0.8], "supervised": [0.7]})], {}, methods=["pet", "supervised"])
+    assert found["power"]["sentence"].endswith("mood, 16 per label has a single split, which tells nothing of other labelled rows.")
+
+
+def test_tasks_with_one_split_each_have_a_mean() -> None:
+    cells = [*cells_of({"pet": [0.8], "tfidf": [0.7]}), *cells_of({"pet": [0.7], "tfidf": [0.7]}, task="news")]
+    found = conclude(cells, {}, methods=["pet", "tfidf"])
+    assert (found["comparisons"][0]["task"], found["comparisons"][0]["left_out"]) == (None, [])
+    assert found["power"]["sentence"].startswith("With 1 split nothing can be said")
+    assert found["power"]["single_split"] == []
+
+
 def test_what_a_study_of_one_split_can_tell() -> None:
     found = concluded({"pet": [0.8], "tfidf": [0.7]})["power"]
     assert found["sentence"].startswith("With 1 split nothing can be said of other labelled rows")
