@@ -14,7 +14,10 @@ __all__ = ["OnProgress", "Progress", "Tracker", "unheard"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Cells done, begun and not begun; seconds left, None before anything is known; and the event that changed it."""
+    """Cells done, at work on now, and all others; seconds left, None before anything is known; and the event that changed it.
+
+    Of cells that share the unit that runs, one counts: there are no more of them than workers.
+    """
 
     done: int
     running: int
@@ -63,12 +66,10 @@ class Tracker:
 
     def now(self, event: Event | None = None) -> Progress:
         """How far it is."""
-        done = sum(units[-1] in self._finished for units in self.cells.values())
-        running = sum(
-            units[-1] not in self._finished and any(unit in self._begun or (unit in self._finished) for unit in units)
-            for units in self.cells.values()
-        )
-        return Progress(done, running, len(self.cells) - done - running, self.seconds_left(), event)
+        open_cells = [units for units in self.cells.values() if units[-1] not in self._finished]
+        running = {next((units for units in open_cells if unit in units), None) for unit in self._begun} - {None}
+        left = len(open_cells) - len(running)
+        return Progress(len(self.cells) - len(open_cells), len(running), left, self.seconds_left(), event)
 
     def seconds_left(self) -> float | None:
         """The seconds expected of the units to come, corrected by how those so far compared, shared among the workers."""

@@ -19,12 +19,21 @@ def tracker(told: list[Progress], workers: int = 1) -> Tracker:
     return Tracker({"m": 10.0, "a": 20.0, "b": 10.0}, {A: ("m", "a"), B: ("b",)}, workers, told.append)
 
 
-def test_a_cell_runs_from_its_first_unit_to_its_last() -> None:
+def test_a_cell_runs_while_one_of_its_units_does() -> None:
     told: list[Progress] = []
     track = tracker(told)
     for kind, unit in (("started", "m"), ("finished", "m"), ("started", "a"), ("started", "b"), ("finished", "a"), ("skipped", "b")):
         track.event(Event(kind, unit, seconds=1.0))  # type: ignore[arg-type]
-    assert [(far.done, far.running, far.left) for far in told] == [(0, 1, 1), (0, 1, 1), (0, 1, 1), (0, 2, 0), (1, 1, 0), (2, 0, 0)]
+    assert [(far.done, far.running, far.left) for far in told] == [(0, 1, 1), (0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 1, 0), (2, 0, 0)]
+
+
+def test_no_more_cells_run_than_units() -> None:
+    """Two methods share the member: while it is trained one cell is at work, and another waits."""
+    cells = {Cell("t", 4, 0, 1, name): ("shared", name) for name in ("pet", "single")}
+    track = Tracker({"shared": 1.0, "pet": 1.0, "single": 1.0, "weights": 1.0}, cells, 2, lambda far: None)
+    for unit in ("weights", "shared"):
+        track.event(Event("started", unit))
+    assert (track.now().running, track.now().left) == (1, 1)
 
 
 def test_the_time_left_follows_the_pace_and_the_workers() -> None:
