@@ -12,6 +12,7 @@ from rich.text import Text
 
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
+from petkit.cli.tables import print_table
 
 __all__ = ["objectives"]
 
@@ -27,7 +28,7 @@ def objectives(
     if as_json:
         print_json(_record(rows[0]) if name else {"objectives": [_record(row) for row in rows]})
         return
-    Console().print(_table(rows))
+    print_table(_table(rows), Console())
 
 
 def _record(row: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typer import Argument, Option
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
 from petkit.cli.studies import show_scores, show_table
+from petkit.cli.tables import print_table
 from petkit.errors import SettingsError
 
 __all__ = ["report"]
@@ -61,7 +62,7 @@ def _show(found: Mapping[str, Any], console: Console) -> None:
     else:
         from petkit.cli.results import results_table
 
-        console.print(results_table(found))
+        print_table(results_table(found), console)
 
 
 def _show_side_by_side(found: Mapping[str, Any], console: Console) -> None:

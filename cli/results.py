@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from petkit.cli.tables import print_table
 from petkit.report.markdown import result_rows
 
 __all__ = ["results_table", "show_results"]
@@ -32,7 +33,7 @@ def show_results(
     """Print the table, where the classifier and the report lie, and (``next_step``) the next command."""
     console = console or Console(highlight=False)
     if any(line.after or line.before for line in _lines(report)):
-        console.print(results_table(report))
+        print_table(results_table(report), console)
     else:
         console.print(Text("Nothing is scored: no labelled test rows were given (--test)."))
     if classifier is not None:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from petkit.cli.options import AsJson, RunFolderPath
 from petkit.cli.reporter import duration, print_json
+from petkit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from petkit.runs import RunStatus
@@ -29,7 +30,7 @@ def status(path: RunFolderPath, as_json: AsJson = False) -> None:
         return
     console = Console(highlight=False)
     console.print(Text(_headline(found)), soft_wrap=True)
-    console.print(_units(found))
+    print_table(_units(found), console)
     for line in _next(found):
         console.print(Text(line), soft_wrap=True)
 

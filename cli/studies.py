@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from petkit.cli.reporter import INTERVAL, Screen, duration
+from petkit.cli.tables import print_table
 
 if TYPE_CHECKING:
     from petkit.evaluation.progress import Progress as HowFar
@@ -46,27 +47,31 @@ class StudyReporter(Screen):
             self.say(f"{event.unit}: again, since {event.reason}")
         total = far.done + far.running + far.left
         unit = f"; {event.unit}" if event is not None and event.kind in ("started", "progress") else ""
-        self._bars.update(self._task, completed=far.done, total=total, state=state(far) + unit)
+        told = state(far)
+        self._bars.update(self._task, completed=far.done, total=total, state=told + unit)
         now = self._clock()
         last = far.done == total != self._done
         if not self._console.is_terminal and (now - self._told >= INTERVAL or last):
             self._told = now
-            self.say(f"cells: {far.done} of {total} done, {state(far)}")
+            self.say(f"cells: {far.done} of {total} done{told and ', '}{told}")
         self._done = far.done
 
     def _begin(self, far: HowFar) -> None:
         """The estimate, before the first unit."""
         self._told = self._clock()
         total = far.done + far.running + far.left
+        cells = f"{total} cell{'' if total == 1 else 's'}"
         if far.seconds_left is None:
-            self.say(f"{total} cells, all of them done before.")
+            self.say(f"{cells}, all done before.")
             return
         guess = about(far.seconds_left)
-        self.say(f"{total} cells; about {guess} of work is left, a rough guess from this machine's speed on a few texts.")
+        self.say(f"{cells}; about {guess} of work is left, a rough guess from this machine's speed on a few texts.")
 
 
 def state(far: HowFar) -> str:
-    """What is running, what is left, and how long that may take."""
+    """What is running, what is left, and how long that may take; nothing where all is done."""
+    if not far.running + far.left:
+        return ""
     left = "" if far.seconds_left is None else f", about {about(far.seconds_left)} left"
     return f"{far.running} running, {far.left} to come{left}"
 
@@ -92,10 +97,13 @@ def show_study(report: Mapping[str, Any], *, path: Path, regressions: Sequence[A
     gain = report["gain_from_development"]
     if gain:
         console.print(Text(gain["sentence"]), soft_wrap=True)
+        for choice in gain.get("choices", ()):
+            console.print(Text(f"  {choice['sentence']}"), soft_wrap=True) if "sentence" in choice else None
     for line in report["warnings"]:
         console.print(Text(f"Warning: {line}"), soft_wrap=True)
     if regressions is not None:
-        console.print(Text(f"Against the earlier study: {len(regressions) or 'no'} regressions"), soft_wrap=True)
+        found = f"{len(regressions) or 'no'} regression{'' if len(regressions) == 1 else 's'}"
+        console.print(Text(f"Against the earlier study: {found}"), soft_wrap=True)
     for one in regressions or ():
         console.print(Text(f"  {one.get('sentence', one) if isinstance(one, Mapping) else one}"), soft_wrap=True)
     shown = [name for name in ("report.html", "report.md", "report.json") if (path / name).exists()]
@@ -123,4 +131,4 @@ def show_table(title: str, columns: Sequence[str], lines: Iterable[tuple[str, Se
     for what, cells in lines:
         table.add_row(Text(what), *(Text("\n".join(part for part in cell if part)) for cell in cells))
     console.print(Text(title), soft_wrap=True)
-    console.print(table)
+    print_table(table, console)

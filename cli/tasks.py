@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from petkit.cli.reporter import print_json
+from petkit.cli.tables import print_table
 from petkit.pvp import Task
 
 __all__ = ["new", "tasks"]
@@ -29,7 +30,7 @@ def tasks(
     if as_json:
         print_json(_record(found[0]) if name else {"tasks": [_record(task) for task in found]})
         return
-    Console().print(_detail(found[0]) if name else _overview(found))
+    print_table(_detail(found[0]) if name else _overview(found), Console())
 
 
 def new(

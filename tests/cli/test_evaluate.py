@@ -78,7 +78,7 @@ def test_the_table_goes_to_output_and_all_else_to_error(calls: list[dict[str, An
     assert "With 5 splits the exact sign-flip test cannot go below" in found.stdout
     assert "Warning: mood: 1 of 200 labelled rows occurs twice." in found.stdout
     assert "about 2 min of work is left, a rough guess" in found.stderr
-    assert "cells: 2 of 2 done" in found.stderr
+    assert "cells: 2 of 2 done\n" in found.stderr
     assert "Note: the head is untrained" in found.stderr
 
 
@@ -103,7 +103,7 @@ def test_a_regression_ends_with_3(calls: list[dict[str, Any]], tmp_path: Path, m
     old = sample_study() | {"petkit": "0"}
     (tmp_path / "report.json").write_text(json.dumps(old))
     found = petkit(*STUDY, "--against", str(tmp_path), code=3)
-    assert "1 regressions" in found.stdout
+    assert "Against the earlier study: 1 regression\n" in found.stdout
     assert "mood: PET is worse" in found.stdout
     assert calls[0]["against"] == old
     (tmp_path / "report.json").write_text(json.dumps(sample_study()))
@@ -164,4 +164,4 @@ def test_nothing_is_said_of_a_guess_when_all_is_done() -> None:
     stream = io.StringIO()
     with StudyReporter(console=Console(file=stream, width=100)) as reporter:
         reporter.progress(Progress(0, 0, 4, None))
-    assert stream.getvalue() == "4 cells, all of them done before.\n"
+    assert stream.getvalue() == "4 cells, all done before.\n"
