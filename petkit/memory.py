@@ -1,14 +1,33 @@
-"""How much memory a piece of work takes at most: measured, so different from machine to machine."""
+"""Memory: how much a piece of work takes at most, which differs from machine to machine, and what is said where it is exhausted."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["Peak", "peak_memory"]
+from petkit.errors import RunError
+
+__all__ = ["MemoryExhaustedError", "Peak", "memory_explained", "peak_memory"]
+
+_EXHAUSTED: Final = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't allocate|not enough) memory")
+"""In the words of torch's errors: of its allocators on CUDA, MPS and the CPU, of CUDA itself and of cuBLAS."""
+
+_LESS: Final = {
+    "petkit.pretraining": "more --accumulate (the same update in more parts), fewer --rows, a smaller --length, a smaller --size",
+    "petkit.finetuning": "more --accumulate (the same update in more parts), a smaller --batch, --max-length or --model",
+    "petkit": "member.batch halved and member.accumulate doubled, a smaller member.unlabeled_batch, classifier.batch, supervised.batch, "
+    "token_budget (of labelling) or max_length (all by --set), a smaller --model",
+}
+"""What takes less memory, by where a unit's function is; the first that fits."""
+
+
+class MemoryExhaustedError(RunError):
+    """The device has less memory than a unit needs."""
 
 
 @dataclass
@@ -27,20 +46,48 @@ def peak_memory() -> Iterator[Peak]:
     found.peak = _on_gpu() or _of_process()
 
 
+@contextmanager
+def memory_explained(what: str, function: str) -> Iterator[None]:
+    """Whatever tells in the block that memory is exhausted becomes one message that names what takes less.
+
+    Args:
+        what: is at work, for the message. function: that of the unit, ``"package.module:function"``.
+
+    Raises MemoryExhaustedError.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _EXHAUSTED.search(str(error)):
+            raise
+        less = next((words for start, words in _LESS.items() if function.startswith(start)), _LESS["petkit"])
+        said = " ".join(re.split(r"(?<=\.)\s+(?=[A-Z])", str(error).splitlines()[0])[:2]).rstrip(".")
+        raise MemoryExhaustedError(
+            f"{what} needs more memory than the device has left ({said}). Fewer --workers, or an end to what else holds that memory: the "
+            f"same command then goes on. Else begin in another folder (--out), since a run keeps its settings, with what takes less: {less}"
+        ) from error
+
+
 def _forget() -> None:
     """Have the peak start anew, so that a worker's earlier units do not count. Linux only; elsewhere the peak is that of the process."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+    if (cuda := _cuda()) is not None:
+        for device in range(cuda.device_count()):
+            cuda.reset_peak_memory_stats(device)
+
+
+def _cuda() -> Any:
+    """``torch.cuda`` if this process computes on a GPU already, else None."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.reset_peak_memory_stats()
+    return torch.cuda if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized() else None
 
 
 def _on_gpu() -> int | None:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    """On the GPU that held most, whichever is the current one."""
+    if (cuda := _cuda()) is None:
         return None
-    return int(torch.cuda.max_memory_allocated()) or None
+    return max((int(cuda.max_memory_allocated(device)) for device in range(cuda.device_count())), default=0) or None
 
 
 def _of_process() -> int | None:

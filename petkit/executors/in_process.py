@@ -8,6 +8,7 @@ from typing import Any
 
 from petkit.executors.events import Event, OnEvent, silent
 from petkit.executors.protocol import Executor, UnitResult, check_order, result_of
+from petkit.memory import memory_explained
 from petkit.runs import RunFolder
 from petkit.units import Unit, perform
 
@@ -51,6 +52,7 @@ def _carry_out(unit: Unit, run: RunFolder, key: str, on_event: OnEvent) -> UnitR
         on_event(Event("progress", unit.name, done=done, total=total, facts=facts))
 
     on_event(Event("started", unit.name))
-    seconds = perform(unit, root=run.root, key=key, progress=progress).seconds
+    with memory_explained(f"unit {unit.name}", unit.function):
+        seconds = perform(unit, root=run.root, key=key, progress=progress).seconds
     on_event(Event("finished", unit.name, seconds=seconds))
     return result_of(unit.name, run, skipped=False)

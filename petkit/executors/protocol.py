@@ -32,7 +32,7 @@ class Executor(Protocol):
         """One result per unit, in the order of completion.
 
         Each unit's needs come earlier among ``units`` or are done in the run folder; ``ValueError`` if not. What a unit raises ends the
-        iteration with that exception; finished units stay finished.
+        iteration with that exception; finished units stay finished. ``MemoryExhaustedError`` if the device has too little memory for one.
         """
 
 

@@ -19,6 +19,7 @@ from petkit.executors.events import Event, OnEvent, silent
 from petkit.executors.messages import Message, rebuilt
 from petkit.executors.pool import Pool, Worker
 from petkit.executors.protocol import UnitResult, check_order, result_of
+from petkit.memory import MemoryExhaustedError
 from petkit.runs import RunFolder
 from petkit.units import Unit
 
@@ -33,7 +34,7 @@ class Spawned:
         workers: processes, at most.
         devices: GPUs ("cuda:0", ...) that the workers take in turn. A worker sees its own only, under the name "cuda", so units say
             "cuda" and not a number. Empty: every worker sees what this process sees.
-        retries: how often a unit is run again when its process dies (killed, out of memory, crashed) before that is an error.
+        retries: how often a unit is run again when its process dies (killed, crashed) or runs out of memory, before that is an error.
 
     Processes start with the first unit that is not done and end with the call of ``run``; in a ``with`` block they stay until its end, so
     that several calls pay for loading torch once. They end by themselves if this process is killed. While the iterator is not read,
@@ -63,7 +64,7 @@ class Spawned:
         self._kept.pop().stop(idle_too=True)
 
     def run(self, units: Sequence[Unit], run: RunFolder, *, on_event: OnEvent = silent) -> Iterator[UnitResult]:
-        """See ``Executor``. ``RunError`` if a unit has lost its process once more than ``retries``."""
+        """See ``Executor``. ``RunError`` if a unit has lost its process, or run out of memory, once more than ``retries``."""
         check_order(units, run)
         _check_modules(units)
         run.plan(units)
@@ -107,7 +108,7 @@ class _Ready:
 
 
 class _Call:
-    """One call of ``run``: the units in order, how far each is, and how often it has lost its process."""
+    """One call of ``run``: the units in order, how far each is, and how often it has lost its process or run out of memory."""
 
     def __init__(self, units: Sequence[Unit], run: RunFolder, pool: Pool, on_event: OnEvent, retries: int) -> None:
         self.deaths: Counter[str] = Counter()
@@ -166,8 +167,19 @@ class _Call:
             return None
         worker.unit = None
         if message["kind"] == "failed":
-            raise rebuilt(message)
+            self._failed(worker, unit, rebuilt(message))
+            return None
         return unit.name
+
+    def _failed(self, worker: Worker, unit: Unit, error: BaseException) -> None:
+        """Raise what a unit has raised; but have it run again in another process, if memory ran out and it was not run too often."""
+        if not isinstance(error, MemoryExhaustedError):
+            raise error
+        worker.stop()  # what it holds is free for the others
+        self.deaths[unit.name] += 1
+        if self.deaths[unit.name] > self._retries:
+            raise error
+        self._ready.appendleft(_Ready(unit, self._keys[unit.name], "its process ran out of memory"))
 
     def _bury(self, worker: Worker, unit: Unit) -> str | None:
         """Deal with a dead worker: its unit's name if that was complete, else the unit is to run again.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.executors.messages import Message, described, packed, unpacked
+from petkit.memory import memory_explained
 from petkit.units import Unit, perform
 
 __all__ = ["main"]
@@ -58,7 +59,8 @@ def _carry_out(task: Message, connection: Connection) -> Message:
     try:
         os.chdir(task["folder"])
         unit = Unit(**{**task["unit"], "needs": tuple(task["unit"]["needs"])})
-        perform(unit, root=Path(task["root"]), key=task["key"], progress=progress)
+        with memory_explained(f"unit {unit.name}", unit.function):
+            perform(unit, root=Path(task["root"]), key=task["key"], progress=progress)
     except BaseException as error:  # the driver raises it: KeyboardInterrupt by hand and SystemExit included
         return {"kind": "failed", **described(error)}
     finally:

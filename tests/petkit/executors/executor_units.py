@@ -121,6 +121,17 @@ def die(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     return {"steps": 2}
 
 
+def exhaust(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """Run out of memory, in the words of a GPU, as often as the run's file ``deaths`` says; leaves a checkpoint each time."""
+    note(context)
+    tries = context.work / "tries"
+    files.write_text(tries, (tries.read_text() if tries.exists() else "") + "x")
+    if len(tries.read_text()) <= int((context.root / "deaths").read_text()):
+        (context.out / "half").write_text("half")
+        raise RuntimeError("CUDA error: out of memory")
+    return {"tries": len(tries.read_text()), "process": os.getpid()}
+
+
 def _outlive(seconds: float) -> None:
     """What a process does that a dead worker has left behind."""
     time.sleep(seconds)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from petkit.errors import RunError
-from petkit.executors import Event, InProcess, Spawned, pool, run_all
+from petkit.executors import Event, Executor, InProcess, Spawned, pool, run_all
+from petkit.memory import MemoryExhaustedError
 from petkit.runs import RunFolder
 from tests.petkit.executors.executor_units import calls_of, unit
 from tests.petkit.executors.observed import gone, leftovers, processes, told
@@ -65,6 +66,29 @@ def test_retries_used_up(run: RunFolder, spec: dict[str, Any], retries: int, mes
     assert str(caught.value).startswith(message)
     assert calls_of(run) == ["a", *["bad"] * (1 + retries)]
     assert [status.state for status in run.status(pipeline)] == ["done", "begun"]
+    assert not [path for path in run.root.rglob(".tmp-*")]
+
+
+def test_unit_that_ran_out_of_memory_runs_again_in_another_process(run: RunFolder) -> None:
+    (run.root / "deaths").write_text("1")
+    events: list[Event] = []
+    with Spawned(1) as executor:
+        before = run_all([unit("a", function="look")], run, executor=executor)["a"].record["process"]
+        found = run_all([unit("b", function="exhaust"), unit("c", "b", function="look")], run, executor=executor, on_event=events.append)
+    assert [event.reason for event in events if event.kind == "rerun"] == ["its process ran out of memory"]
+    assert found["b"].record["tries"] == 2, "the checkpoint of the first try was lost"
+    assert gone(before)
+    assert found["b"].record["process"] == found["c"].record["process"] != before
+    assert leftovers(run) == []
+
+
+@pytest.mark.parametrize(("executor", "tries"), [(InProcess(), 1), (Spawned(1), 2), (Spawned(2, retries=0), 1)])
+def test_too_little_memory_is_the_users_to_mend(executor: Executor, tries: int, run: RunFolder) -> None:
+    (run.root / "deaths").write_text("9")
+    with pytest.raises(MemoryExhaustedError, match=r"^unit a needs more memory .* \(CUDA error: out of memory\)\. Fewer --workers"):
+        run_all([unit("a", function="exhaust")], run, executor=executor)
+    assert calls_of(run) == ["a"] * tries
+    assert run.status([unit("a")])[0].state == "begun"
     assert not [path for path in run.root.rglob(".tmp-*")]
 
 
