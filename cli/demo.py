@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,12 @@ def demo(
     if not as_json:
         typer.echo(_INTRODUCTION, err=True)
     from petkit.builtin.demo import run_demo
+    from petkit.compute import choose_device, computing_on, default_precision
 
+    where = choose_device(device)
     with Reporter(quiet=as_json) as reporter:
+        for notice in computing_on(where, default_precision(where)):
+            reporter.notice(notice)
         result = run_demo(out, seed=seed, device=device, on_event=reporter.event)
     if as_json:
         print_json({**result.report, "path": str(result.path), "classifier": str(result.classifier)})
@@ -44,7 +49,7 @@ def demo(
 
 def _own_data(out: Path) -> str:
     return f"""
-Try it:          petkit predict {out} --text "Find the shortest path between two nodes."
+Try it:          petkit predict {shlex.quote(str(out))} --text "Find the shortest path between two nodes."
 Your own data:   petkit new labelled.csv                      writes task.py: patterns and label words to look through
                  petkit check task.py --data labelled.csv     shows what the model will read
                  petkit train task.py --train labelled.csv --unlabeled raw.txt --test test.csv --out run"""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from petkit.backbones.modelfiles import resolve
-from petkit.compute import choose_device, default_precision, default_threads
+from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_threads, default_token_budget
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
 from petkit.errors import DataError, RunError
@@ -138,11 +138,13 @@ def train_run(
     }
     inputs = {name: rows.fingerprint() for name, rows in data.parts().items()} | {"model": checkpoint_digest(model)}
     with (
-        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run,
+        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run,
         withdrawn_if_refused(run, prepares=_prepares, also=(INCOMING,)),
     ):
         for change in run.version_changes:
             on_notice(f"version changed since the run began: {change}")
+        for notice in computing_on(device, settings.precision):
+            on_notice(notice)
         planner = Planner(task, settings, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
         weights = _execute(run, planner, data, executor, on_event, on_notice)
         classifier = _publish(run, planner, weights, common)
@@ -154,8 +156,7 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
     """The resolved settings. What depends on the machine (threads, precision) is taken from the run's folder if there is one."""
     base = preset(preset_for(parameters_of(model)) if preset_name == "auto" else preset_name)
     machine: dict[str, Any] = {"threads": default_threads(), "precision": default_precision(device)}
-    if device != "cpu":
-        machine["token_budget"] = 65536
+    machine["token_budget"] = default_token_budget(device)
     known = recorded(root).get("settings", {})
     machine |= {name: known[name] for name in ("threads", "precision", "token_budget") if name in known}
     return apply_changes(base, {**machine, **changes})

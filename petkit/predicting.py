@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,13 +16,14 @@ from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained
 from petkit.choices import not_there
 from petkit.classifier import predict_logits
-from petkit.compute import autocast_dtype, choose_device
+from petkit.compute import autocast_dtype, choose_device, default_precision, default_token_budget
 from petkit.encoding import Encoder
 from petkit.errors import DataError, ModelError, RunError
 from petkit.files import read_json_checked
 from petkit.losses import mix_scores, soft_labels
 from petkit.pvp import PVP, Task
 from petkit.rows import Rows
+from petkit.runs import recorded
 from petkit.scoring import score_rows
 from petkit.settings import Settings, from_dict
 from petkit.taskspec import task_from_spec
@@ -109,7 +110,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """The members of a run's last generation; made by ``Ensemble.load``. All of them are held in memory."""
+    """The members of a run's last generation; made by ``Ensemble.load``. All of them are held in memory.
+
+    Attributes:
+        settings: the run's; but ``precision`` and ``token_budget`` are such as the device of the members can do with.
+    """
 
     task: Task
     settings: Settings
@@ -131,7 +136,8 @@ class Ensemble:
                 "petkit predict asks the classifier",
             )
         card = _read_card(root / "ensemble.json", ("task", "settings", "members"))
-        task, settings, where = task_from_spec(card["task"]), from_dict(card["settings"]), choose_device(device)
+        task, where = task_from_spec(card["task"]), choose_device(device)
+        settings = _on_device(from_dict(card["settings"]), where, trained_on=str(recorded(root).get("device", where)))
         members = [_open_member(root, entry, task, settings, where, trust_remote_code) for entry in card["members"]]
         return cls(task, settings, tuple(members))
 
@@ -231,6 +237,14 @@ def _read_card(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     if missing:
         raise ModelError(f"{path} is damaged: no {', '.join(missing)}")
     return card
+
+
+def _on_device(settings: Settings, device: str, *, trained_on: str) -> Settings:
+    """A run's settings for labelling on ``device``: bf16 only where that computes in it; of another kind of device no token budget."""
+    precision = settings.precision if default_precision(device) == "bfloat16" else "float32"
+    same = (device == "cpu") == (trained_on == "cpu")
+    budget = settings.token_budget if same else max(settings.max_length, default_token_budget(device))
+    return replace(settings, precision=precision, token_budget=budget)
 
 
 def _inputs_only(card: Mapping[str, Any]) -> Task:

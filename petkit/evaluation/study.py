@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.choices import did_you_mean, legal_are
-from petkit.compute import choose_device, default_precision
+from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
 from petkit.errors import DataError, SettingsError, raise_problems
 from petkit.evaluation.cells import Results
 from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_tokens
@@ -25,6 +25,7 @@ from petkit.evaluation.sources import find_sources
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
 from petkit.loading import load_task
+from petkit.memory import memory_explained
 from petkit.pipeline import ENOUGH_TEXTS, INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
 from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
@@ -142,9 +143,11 @@ def evaluate(
     record = {**asked, "tasks": [task_spec(task) for task in loaded], "model": model, "device": device, "folds": calibration_folds}
     inputs = {f"{unit}/{name}": digest for unit, of in plan.fingerprints.items() for name, digest in of.items()}
     inputs |= {"model": common["model_digest"]}
-    with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions()) as run:
+    with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run:
         for change in run.version_changes:
             on_notice(f"version changed since the study began: {change}")
+        for notice in computing_on(device, settings.precision):
+            on_notice(notice)
         driver = _Driver(run, plan, executor, workers, on_progress, on_notice)
         driver.take_rows(parts)
         driver.estimate(rows, model, device, trust_remote_code)
@@ -204,9 +207,7 @@ def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, An
     """The settings and the name of the preset. One thread for each process, since cells run side by side; what depends on the
     machine is taken from the study's folder if there is one."""
     name = preset_for(parameters_of(model)) if preset_name == "auto" else preset_name
-    machine: dict[str, Any] = {"threads": 1, "precision": default_precision(device)}
-    if device != "cpu":
-        machine["token_budget"] = 65536
+    machine: dict[str, Any] = {"threads": 1, "precision": default_precision(device), "token_budget": default_token_budget(device)}
     if (root / MANIFEST).is_file():
         recorded = read_status(root).manifest["settings"].get("settings", {})
         machine |= {key: recorded[key] for key in machine if key in recorded}
@@ -321,7 +322,9 @@ class _Driver:
         speed = Speed(0.0, 0.0, 0.0)
         study = self.plan.study
         if left and set(study.methods) - {"tfidf", "majority"}:
-            speed = measure_speed(model, study.tasks[0].task, _some(rows[0]), study.settings, device=device, trust_remote_code=trust)
+            task, some = study.tasks[0].task, _some(rows[0])
+            with memory_explained("the estimate of time", "petkit.evaluation.estimate:measure_speed"):
+                speed = measure_speed(model, task, some, study.settings, device=device, trust_remote_code=trust)
         expected = {unit.name: seconds_of(unit, study.tasks, speed) for unit in left}
         cells = {g.cell(m): self._own(g.tag, self.plan.units_of(g, m)) for g in study.groups for m in study.methods}
         self.tracker = Tracker(expected, cells, self.workers, self.on_progress)

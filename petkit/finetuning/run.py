@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.canonical import plain
-from petkit.compute import choose_device, resumed_threads
+from petkit.compute import accelerator, choose_device, computing_on, resumed_threads
 from petkit.errors import ModelError, SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_bytes, write_json
@@ -76,10 +76,12 @@ def finetune(
     common = plain({"kind": kind, "model": model, "settings": asdict(resolved), "facts": facts, "seed": resolved.seed})
     inputs = {part: fingerprint(found) for part, found in rows.items()} | {"model": checkpoint_digest(model)}
     with (
-        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions()) as run,
+        RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(resolved.device)) as run,
         withdrawn_if_refused(run, prepares=lambda name: name == ROWS, also=(INCOMING,)),
     ):
         told += [f"version changed since the run began: {change}" for change in run.version_changes]
+        for notice in computing_on(resolved.device, resolved.precision):
+            on_notice(notice)  # now, and not in the report, whose run.json has it
         units = _units(common, inputs, tested=bool(rows["test"]))
         _take_rows(run, units[0], rows)
         run_all(units, run, on_event=on_event)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from petkit.backbones.modelfiles import resolve
-from petkit.compute import computing, resumed_threads
+from petkit.compute import accelerator, computing, computing_on, resumed_threads
 from petkit.data.text import ENCODING
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import write_bytes
+from petkit.memory import memory_explained
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import check_learnable
 from petkit.pretraining.corpus import source_digest
@@ -36,6 +37,8 @@ __all__ = ["pretrain", "pretrain_unit", "run_pretraining"]
 TOKENS, TENSORBOARD, CURVES = "tokens", "tensorboard", "curves.jsonl"
 """What else than every run has lies in the folder of a pretraining run."""
 
+UNIT = "petkit.pretraining.run:pretrain_unit"
+
 
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding`` and ``half``; the unit is told
@@ -54,7 +57,8 @@ def _follow() -> dict[str, Any]:
     if told is None:
         return {}
     root, out, work = (Path(told["places"][name]) for name in ("root", "out", "work"))
-    return _carry_out(told["spec"], UnitContext("model", root, out, work, _unheard, None, {}, aside=told["aside"]))
+    with memory_explained("unit model", UNIT):
+        return _carry_out(told["spec"], UnitContext("model", root, out, work, _unheard, None, {}, aside=told["aside"]))
 
 
 def _unheard(*_: Any, **__: Any) -> None:
@@ -200,12 +204,12 @@ def run_pretraining(
         common = {"settings": json.loads(json.dumps(asdict(settings))), **reading, "half": half}
         inputs = {source: source_digest(source) for source in sources} | _checkpoint_digests(settings)
         spec, aside = {**common, "seed": settings.seed}, {"cache": cache, "tensorboard": tensorboard}
-        unit = Unit("model", "petkit.pretraining.run:pretrain_unit", spec, files=inputs, aside=aside)
+        unit = Unit("model", UNIT, spec, files=inputs, aside=aside)
         with (
-            RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions()) as run,
+            RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(settings.device)) as run,
             withdrawn_if_refused(run, prepares=lambda _: False, also=(TOKENS, TENSORBOARD)),
         ):
-            for notice in _notices(settings):
+            for notice in (*computing_on(settings.device, settings.precision), *_notices(settings)):
                 on_notice(notice)
             result = run_all([unit], run, on_event=on_event)["model"]
             if result.skipped:

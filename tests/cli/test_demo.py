@@ -51,3 +51,11 @@ def test_json_is_one_object(asked: list[dict[str, Any]]) -> None:
     found = CliRunner().invoke(app, ["demo", "--json"])
     assert json.loads(found.stdout)["path"] == "demo-run"
     assert asked
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("petkit.compute.computing_on", lambda device, precision: (f"computing on {device}: Some GPU, {precision}",))
+    found = CliRunner().invoke(app, ["demo", "--device", "cpu"])
+    assert "Note: computing on cpu: Some GPU, float32" in found.stderr
+    assert not CliRunner().invoke(app, ["demo", "--device", "cpu", "--json"]).stderr

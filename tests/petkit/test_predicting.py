@@ -17,7 +17,9 @@ from petkit.encoding import Encoder
 from petkit.errors import DataError, ModelError, RunError, UserError
 from petkit.predicting import Classifier, Ensemble, rows_of
 from petkit.pvp import Task
+from petkit.runs import RunFolder
 from petkit.scoring import score_rows
+from petkit.settings import Settings
 from tests.builders import sentences, tiny_masked_lm
 from tests.tiny_runs import PAIRS, TOPICS, tiny_classifier, tiny_ensemble, write
 
@@ -186,6 +188,32 @@ def test_an_ensemble_mixes_scores_by_weight(ensemble: Path) -> None:
     assert np.abs(scores[0] - scores[1]).max() > 0.01
     np.testing.assert_allclose(found.predict_proba(TEXTS), expected, atol=1e-5)
     assert found.predict(TEXTS) == [TOPICS.labels[i] for i in expected.argmax(axis=1)]
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "device", "precision", "budget"),
+    [
+        ("cuda", "cpu", "float32", 8192),
+        ("cpu", "cpu", "float32", 70),
+        (None, "cpu", "float32", 70),
+        ("cuda:1", "cuda", "bfloat16", 70),
+        ("cpu", "cuda", "bfloat16", 65536),
+        ("mps", "cuda:0", "float32", 70),
+    ],
+)
+def test_an_ensemble_labels_as_its_device_can(
+    trained_on: str | None, device: str, precision: str, budget: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_ensemble(tmp_path, settings=Settings(max_length=64, token_budget=70, precision="bfloat16"))
+    if trained_on is not None:
+        with RunFolder.open(tmp_path / "run", settings={"device": trained_on}, inputs={}, versions={}):
+            pass
+        shutil.copy(tmp_path / "run" / "run.json", folder / "run.json")
+    monkeypatch.setattr("petkit.predicting.choose_device", lambda name: name)
+    monkeypatch.setattr("petkit.predicting.default_precision", lambda name: "bfloat16" if name == "cuda" else "float32")
+    monkeypatch.setattr("petkit.predicting._open_member", lambda *_: None)
+    found = Ensemble.load(folder, device=device).settings
+    assert (found.precision, found.token_budget, found.max_length) == (precision, budget, 64)
 
 
 def test_an_ensemble_says_which_file_its_pattern_functions_came_from(ensemble: Path, tmp_path: Path) -> None:
