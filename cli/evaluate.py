@@ -8,8 +8,21 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
+from petkit.cli.completing import study_methods, task_names
 from petkit.cli.exits import REGRESSION
-from petkit.cli.options import AsJson, ColumnMap, Device, DropBlank, Encoding, KeepBlank, ModelName, TrustRemoteCode, pairs
+from petkit.cli.options import (
+    AsJson,
+    ChangedSettings,
+    ColumnMap,
+    Device,
+    DropBlank,
+    Encoding,
+    KeepBlank,
+    ModelName,
+    Preset,
+    TrustRemoteCode,
+    pairs,
+)
 from petkit.cli.reporter import print_json
 from petkit.cli.studies import StudyReporter, show_study
 from petkit.errors import RunError, SettingsError
@@ -18,7 +31,10 @@ __all__ = ["evaluate"]
 
 
 def evaluate(
-    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Ready-made names (see petkit tasks) or paths to .py files.")],
+    tasks: Annotated[
+        list[str],
+        typer.Argument(metavar="TASK...", help="Ready-made names (see petkit tasks) or paths to .py files.", autocompletion=task_names),
+    ],
     data: Annotated[
         list[str],
         Option(
@@ -40,6 +56,7 @@ def evaluate(
             metavar="M,M",
             help="Of pet, ipet, single, supervised, linear-probe, tfidf, setfit, zero-shot, label-embedding, majority.",
             show_default="pet, supervised, linear-probe, tfidf, majority",
+            autocompletion=study_methods,
         ),
     ] = "pet,supervised,linear-probe,tfidf,majority",
     draw: Annotated[
@@ -59,10 +76,8 @@ def evaluate(
     adapt: Annotated[
         int | None, Option("--adapt", metavar="[STEPS]", help="First adapt the checkpoint to each task's pool; all methods start there.")
     ] = None,
-    preset: Annotated[str, Option(metavar="P", help="auto (by the model's size), small, large, paper or superglue.")] = "auto",
-    settings: Annotated[
-        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. member.steps=200. Repeatable.")
-    ] = None,
+    preset: Preset = "auto",
+    settings: ChangedSettings = None,
     measure_development_gain: Annotated[
         bool,
         Option("--measure-development-gain", help="Also measure what choosing by development rows would have gained. No result changes."),

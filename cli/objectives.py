@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from petkit.cli.completing import objective_names
 from petkit.cli.options import AsJson
 from petkit.cli.reporter import print_json
 from petkit.cli.tables import print_table
@@ -18,7 +19,7 @@ __all__ = ["objectives"]
 
 
 def objectives(
-    name: Annotated[str | None, typer.Argument(help="An objective to show alone.")] = None,
+    name: Annotated[str | None, typer.Argument(help="An objective to show alone.", autocompletion=objective_names)] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the pretraining objectives: what each does exactly, its numbers, and who says so."""

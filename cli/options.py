@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from petkit.cli.completing import devices, presets, setting_names, task_names
 from petkit.errors import SettingsError, raise_problems
 
 __all__ = [
     "ADAPT_STEPS",
     "AdaptCommand",
     "AsJson",
+    "ChangedSettings",
     "ColumnMap",
     "Deterministic",
     "Device",
@@ -25,6 +27,7 @@ __all__ = [
     "KeepBlank",
     "ModelName",
     "OutFile",
+    "Preset",
     "Quotes",
     "RunFolderPath",
     "TaskName",
@@ -37,10 +40,20 @@ __all__ = [
 ADAPT_STEPS = 500
 """What ``--adapt`` means without a number."""
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A ready-made name (see petkit tasks) or a path to a .py file.")]
+TaskName = Annotated[
+    str,
+    typer.Argument(metavar="TASK", help="A ready-made name (see petkit tasks) or a path to a .py file.", autocompletion=task_names),
+]
 RunFolderPath = Annotated[Path, typer.Argument(metavar="DIR", help="The folder that petkit train wrote (--out).")]
 ModelName = Annotated[str, typer.Option("--model", metavar="MODEL", help="builtin, a local folder, or a name on the hub.")]
-Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.", autocompletion=devices)]
+Preset = Annotated[
+    str, typer.Option(metavar="P", help="auto (by the model's size), small, large, paper or superglue.", autocompletion=presets)
+]
+ChangedSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. member.steps=200. Repeatable.", autocompletion=setting_names),
+]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="By kernels that give the same numbers every time; slower, and of use on a GPU only.")
 ]
@@ -86,7 +99,7 @@ class AdaptCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Write the number that a bare ``--adapt`` means."""
-        following = [*args[1:], ""]
+        following = [*args, ""][1:]
         bare = [arg == "--adapt" and not after.lstrip("-").isdigit() for arg, after in zip(args, following, strict=True)]
         filled = [f"--adapt={ADAPT_STEPS}" if is_bare else arg for arg, is_bare in zip(args, bare, strict=True)]
         return list(super().parse_args(ctx, filled))

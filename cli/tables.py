@@ -21,7 +21,7 @@ def print_table(table: Table, console: Console) -> None:
         return
     title, caption = table.title, table.caption
     table.title = table.caption = table.box = None
-    table.show_lines = False
+    table.show_lines = table.pad_edge = False
     options = console.options.update(width=_WIDEST)
     lines = console.render_lines(table, options.update(width=Measurement.get(console, options, table).maximum), pad=False)
     rows = [Text("".join(segment.text for segment in line).rstrip()) for line in lines]

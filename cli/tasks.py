@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from petkit.cli.completing import task_names
 from petkit.cli.reporter import print_json
 from petkit.cli.tables import print_table
 from petkit.pvp import Task
@@ -20,7 +22,10 @@ __all__ = ["new", "tasks"]
 
 
 def tasks(
-    name: Annotated[str | None, typer.Argument(help="A task to show in detail: a ready-made name, or a path to a .py file.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A task to show in detail: a ready-made name, or a path to a .py file.", autocompletion=task_names),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """List the ready-made tasks, or show one with its patterns and label words."""
@@ -46,14 +51,15 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented task file for a data file: text columns, labels, patterns to start from."""
-    from petkit.scaffold import new_task_file  # reads data: not imported for petkit --help
+    from petkit.scaffold import column_flags, new_task_file  # reads data: not imported for petkit --help
 
     guess = new_task_file(file, out, texts=text_columns or (), label=label_column, force=force)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
     for value, count in guess.labels:
         console.print(Text(f"  {value}  {count} rows"))
-    console.print(Text(f"Next: change its patterns and words, and look at them with petkit check {out} --data {file}"))
+    command = shlex.join(["petkit", "check", str(out), "--data", file, *column_flags(guess.texts)])
+    console.print(Text(f"Next: change its patterns and words, and look at them with {command}"))
 
 
 def _record(task: Task) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from petkit.cli.completing import train_methods
 from petkit.cli.options import (
     AsJson,
+    ChangedSettings,
     ColumnMap,
     Device,
     DropBlank,
@@ -16,6 +18,7 @@ from petkit.cli.options import (
     IdColumn,
     KeepBlank,
     ModelName,
+    Preset,
     Quotes,
     TaskName,
     TrustRemoteCode,
@@ -36,17 +39,18 @@ def train(
     unlabeled: Annotated[list[str] | None, Option(metavar="F", help="Unlabelled rows. Repeatable.")] = None,
     test: Annotated[str | None, Option(metavar="F", help="Labelled rows for the final score only.")] = None,
     model: ModelName = "builtin",
-    method: Annotated[str | None, Option(metavar="M", help="pet (default), ipet, single, supervised, zero-shot or tfidf.")] = None,
-    preset: Annotated[str, Option(metavar="P", help="auto (by the model's size), small, large, paper or superglue.")] = "auto",
+    method: Annotated[
+        str | None,
+        Option(metavar="M", help="pet (default), ipet, single, supervised, zero-shot or tfidf.", autocompletion=train_methods),
+    ] = None,
+    preset: Preset = "auto",
     shots: Annotated[int | None, Option(metavar="N", help="Draw so many labelled rows per label; the others are not used.")] = None,
     seed: Annotated[int | None, Option(metavar="N", help="Of all that is random; default 42.")] = None,
     adapt: Annotated[
         int | None,
         Option("--adapt", metavar="[STEPS]", help="First adapt the checkpoint to the unlabelled rows by masked language modelling."),
     ] = None,
-    settings: Annotated[
-        list[str] | None, Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. member.steps=200. Repeatable.")
-    ] = None,
+    settings: ChangedSettings = None,
     config: Annotated[Path | None, Option(metavar="run.toml", help="Settings from a file; flags and --set go before it.")] = None,
     max_length: Annotated[int | None, Option(metavar="N", help="Tokens per text, at most; default 256.")] = None,
     columns: ColumnMap = None,

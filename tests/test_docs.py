@@ -130,7 +130,7 @@ def test_commands_are_found_and_wrong_ones_refused() -> None:
 def test_options_named_in_prose_exist(path: Path) -> None:
     known = {name for command in _group().commands.values() for parameter in command.params for name in parameter.opts}
     known |= {name for command in _group().commands.values() for parameter in command.params for name in parameter.secondary_opts}
-    known |= {"--help", "--version"}
+    known |= {"--help", *(name for parameter in _group().params for name in parameter.opts)}
     known |= {option for file in (ROOT / "benchmarks").glob("*.py") for option in re.findall(r'"(--[a-z-]+)"', file.read_text("utf-8"))}
     named = set(re.findall(r"`(?:[^`\n]*\s)?(--[a-z][\w-]*)", prose(path.read_text("utf-8"))))
     assert named - known == set()
