@@ -16,7 +16,7 @@ from petkit.objectives.rows import BoolArray, IntArray
 from petkit.objectives.segmenting import Segment
 from petkit.pretraining.tokenfiles import Section
 
-__all__ = ["SECTION", "document_sections", "draw_held_out", "text_encoder"]
+__all__ = ["SECTION", "document_sections", "draw_held_out", "set_apart", "text_encoder", "wants_blanks"]
 
 SECTION: Final = 4000
 """Tokens from which on a document is cut."""
@@ -35,6 +35,8 @@ Drawn = tuple[list[Section], BoolArray]
 
 def text_encoder(tokenizer: Any, kind: np.dtype[Any], segment: Segment | None) -> Encode:
     """Texts -> for each its ids (T,) of type ``kind`` and, with a segmenter, (T,) bool which tokens begin one of its words.
+
+    Texts are encoded as they are; ``set_apart`` puts the blanks in that byte-level tokenizers want between paragraphs.
 
     A literal special token in a text stays text. Raises ModelError where the tokenizer has no fast backend.
     """
@@ -61,6 +63,30 @@ def _behind_blanks(text: str) -> IntArray:
     blank = np.frombuffer(text.encode("utf-32-le"), dtype="<u4") == ord(" ")
     at = np.append(np.where(blank, len(text), np.arange(len(text))), len(text))
     return np.minimum.accumulate(at[::-1])[::-1]
+
+
+def wants_blanks(tokenizer: Any) -> bool:
+    """Whether a word after a blank has other tokens than one at the start of a text, as byte-level BPE without ``add_prefix_space`` has.
+
+    Paragraphs that such a tokenizer reads one by one would run together where they are joined: ``again`` and ``CHAPTER`` are
+    ``againCHAPTER``, and one word. Raises ModelError where the tokenizer has no fast backend.
+    """
+    backend = plain_backend(tokenizer)
+    alone, behind = (backend.encode(text, add_special_tokens=False).ids for text in ("a", " a"))
+    return bool(alone != behind)
+
+
+def set_apart(documents: Iterable[list[str]]) -> Iterator[list[str]]:
+    """Documents with a blank before each paragraph but the first that holds something; those that begin with one already stay.
+
+    So joined paragraphs are one text, in which every word but the first has its blank, and a document begins as any text that this
+    tokenizer is given. A row that begins within a document begins with that blank, as a cloze's segment does (``petkit.encoding``).
+    """
+    for document in documents:
+        first = next((i for i, paragraph in enumerate(document) if paragraph), 0)
+        yield [
+            f" {paragraph}" if i > first and paragraph and not paragraph[0].isspace() else paragraph for i, paragraph in enumerate(document)
+        ]
 
 
 def _blocks(documents: Iterable[list[str]]) -> Iterator[tuple[list[str], list[int]]]:

@@ -13,6 +13,7 @@ from petkit.files import staged_directory
 from petkit.objectives import chinese_segmenter
 from petkit.pretraining.architectures import architecture
 from petkit.pretraining.corpus import read_documents
+from petkit.pretraining.sections import set_apart
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tokenizers import new_tokenizer
 from petkit.pretraining.tokens import SplitTokens, split_documents, split_tokens
@@ -96,10 +97,11 @@ def _tokenizer(sets: Mapping[str, Text], settings: PretrainSettings, kept: Path)
     given = settings.tokenizer or settings.init or settings.teacher
     if given is not None:
         return load_tokenizer(given, trust_remote_code=settings.trust_remote_code, masked=False)
+    kind = architecture(settings.arch).tokenizer
     if not kept.is_dir():
         made = new_tokenizer(
-            architecture(settings.arch).tokenizer,
-            lambda: (paragraph for text in sets.values() for document in text.documents() for paragraph in document),
+            kind,
+            lambda: _paragraphs(sets.values(), apart=kind == "bytelevel"),
             size=settings.vocabulary,
             keep=settings.keep,
             model_max_length=settings.max_positions,
@@ -108,3 +110,10 @@ def _tokenizer(sets: Mapping[str, Text], settings: PretrainSettings, kept: Path)
         with staged_directory(kept) as staging:
             made.save_pretrained(str(staging))
     return load_tokenizer(str(kept), masked=False)
+
+
+def _paragraphs(texts: Iterable[Text], *, apart: bool) -> Iterator[str]:
+    """All paragraphs, ``apart`` with the blanks that byte-level tokenizers read them with."""
+    for text in texts:
+        documents = set_apart(text.documents()) if apart else text.documents()
+        yield from (paragraph for document in documents for paragraph in document)

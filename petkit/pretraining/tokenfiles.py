@@ -19,7 +19,8 @@ __all__ = ["FORMAT", "RECORD", "Section", "SplitTokens", "TokenFile", "TokenWrit
 
 RECORD: Final = "tokens.json"
 """Written last: without it a folder holds no finished tokens."""
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""Raised when the same text gives other files: those of an earlier one are made anew."""
 _PARTS: Final = ("train", "held")
 
 

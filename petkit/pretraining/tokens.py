@@ -20,7 +20,7 @@ from petkit.locks import locked
 from petkit.objectives import Vocabulary, stream
 from petkit.objectives.segmenting import Segment
 from petkit.pretraining.corpus import read_documents, source_digest, source_files
-from petkit.pretraining.sections import document_sections, draw_held_out, text_encoder
+from petkit.pretraining.sections import document_sections, draw_held_out, set_apart, text_encoder, wants_blanks
 from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
 
 __all__ = ["SplitTokens", "TokenFile", "open_split", "split_documents", "split_tokens", "tokenize_split"]
@@ -43,7 +43,8 @@ def tokenize_split(
     Nothing but a block of text and some sections is in memory at a time. A document of more than some 4,000 tokens is cut at a paragraph
     into sections, which are the documents of the files. Each section is held out with probability ``held_out``, drawn by
     ``stream(seed, "pretrain", "held out")``; one at least is held out and one is trained on, two where there are four. A literal special
-    token in the text stays text. Paragraphs without tokens are left out.
+    token in the text stays text. Paragraphs without tokens are left out; where a byte-level tokenizer would glue them together, a blank
+    sets them apart.
 
     Args:
         tokenizer: a fast transformers tokenizer. segment: text -> its words, which joined give the text again.
@@ -53,6 +54,7 @@ def tokenize_split(
     """
     kind, stops = id_type(len(tokenizer)), Vocabulary.of(tokenizer).stops
     encode = text_encoder(tokenizer, kind, segment)
+    documents = set_apart(documents) if wants_blanks(tokenizer) else documents
     make_directory(folder.parent)
     with staged_directory(folder) as staging:
         with ExitStack() as stack:

@@ -248,7 +248,7 @@ def test_files_that_are_cut_off_or_of_another_version_are_damaged(tmp_path: Path
         path.write_bytes(content)
     record = json.loads((tmp_path / "a" / RECORD).read_text())
     (tmp_path / "a" / RECORD).write_text(json.dumps({**record, "format": 0}))
-    with pytest.raises(files.DamagedFileError, match="holds tokens in format 0; this version reads 1"):
+    with pytest.raises(files.DamagedFileError, match="holds tokens in format 0; this version reads 2"):
         open_split(tmp_path / "a")
     (tmp_path / "a" / RECORD).write_text("{}")
     with pytest.raises(files.DamagedFileError, match="is damaged"):
