@@ -82,7 +82,10 @@ def _headline(report: CheckReport, model: str) -> str:
 def _head(report: CheckReport) -> str:
     if report.head is None or report.head.status == "trained":
         return f"Masked-LM head: trained; {report.head.detail}" if report.head else ""
-    advice = "PET learns little from it; petkit train --adapt trains one on the unlabelled rows first"
+    if report.head.status == "unclear":
+        advice = "Where texts are unlike what a model has read, petkit train --adapt on many unlabelled ones helps"
+    else:
+        advice = "PET learns little from it; petkit train --adapt trains one on the unlabelled rows first"
     return f"Masked-LM head: {report.head.status}; {report.head.detail}. {advice}."
 
 

@@ -8,7 +8,7 @@ from transformers import AutoConfig
 
 from petkit.backbones import FAMILIES, load_tokenizer
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_model_type, resolve
-from petkit.encoding import Encoder
+from petkit.encoding.shared import units_encoder
 from petkit.errors import ModelError, SettingsError
 from petkit.pvp import Task
 from petkit.rows import Rows
@@ -68,7 +68,7 @@ def check_strategy(named: Mapping[str, str], model: str, *, trust_remote_code: b
 def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool) -> None:
     """Raise TaskError for label words that the tokenizer does not know or cannot tell apart, and for patterns that fail on a row."""
     tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
-    encoder = Encoder(tokenizer, max_length=settings.max_length, joining=settings.joining)
+    encoder = units_encoder(tokenizer, max_length=settings.max_length, joining=settings.joining)
     chosen = list(settings.patterns) or list(range(len(task.pvps)))
     for index in chosen[:1] if settings.method == "single" else chosen:
         plan(encoder, task.pvps[index], rows)

@@ -8,6 +8,7 @@ from typing import Any
 
 from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
 from petkit.encoding import Encoder
+from petkit.encoding.shared import units_encoder
 from petkit.pvp import Task
 from petkit.rowfiles import load_rows
 from petkit.rows import Rows
@@ -61,6 +62,9 @@ class Stage:
         return load_tokenizer(self.checkpoint, trust_remote_code=self.trust_remote_code)
 
     def encoder(self, tokenizer: Any, *, longest: int | None = None) -> Encoder:
-        """The tokenizer as an encoder under the run's settings; ``longest`` is what the model can take."""
+        """The tokenizer as an encoder under the run's settings; ``longest`` is what the model can take.
+
+        Units that run one after another share it, and with it the texts that it has tokenised.
+        """
         length = min(self.settings.max_length, longest or self.settings.max_length)
-        return Encoder(tokenizer, max_length=length, joining=self.settings.joining)
+        return units_encoder(tokenizer, max_length=length, joining=self.settings.joining)

@@ -2,13 +2,17 @@
 
 An encoder-only checkpoint, a sequence classifier or ELECTRA's discriminator has no such head; the published DeBERTa-v2 and v3 files
 have one that predicts noise. Neither fails when it is loaded, and PET learns little from either: adapt the checkpoint first.
+
+Token frequencies are counted in the very texts that are asked about. Few or much alike texts make them hard to beat for a good
+head too, so one that does not beat them there is called untrained only if it fails on English documentation as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -21,6 +25,13 @@ from petkit.scoring import inference
 
 __all__ = ["HeadReport", "head_report"]
 
+_ENOUGH: Final = 20
+"""Fewer texts cannot show that a head is untrained."""
+
+_REFERENCE: Final = ("argparse", "collections", "datetime", "random", "subprocess", "threading")
+"""Modules of the standard library; their documentation is English prose."""
+_REFERENCE_TEXTS, _REFERENCE_WORDS = 100, 12
+
 _RATE = 0.15
 _ERRORS = 2.0
 """How many standard errors better than word frequency counts as better."""
@@ -30,11 +41,12 @@ _ERRORS = 2.0
 class HeadReport:
     """What ``head_report`` found.
 
+    ``unclear``: it does no better than token frequencies on these texts, which are fewer than 20, or does better on other texts.
     ``accuracy`` and ``log_prob`` are the model's means over the masked tokens, ``frequent`` and ``unigram`` those of
     always saying the most frequent token and of token frequencies; all None where the head is missing and was not asked.
     """
 
-    status: Literal["trained", "missing", "untrained"]
+    status: Literal["trained", "missing", "untrained", "unclear"]
     detail: str
     accuracy: float | None = None
     frequent: float | None = None
@@ -51,11 +63,12 @@ def head_report(
     token_budget: int = 4096,
     seed: int = 0,
 ) -> HeadReport:
-    """Whether a checkpoint's masked-LM head is missing, untrained or trained.
+    """Whether a checkpoint's masked-LM head is missing, untrained or trained, if that can be told.
 
     15 % of the tokens of each text (at least one) are masked, chosen by ``seed``. The head counts as trained if, by two standard
     errors of the paired difference, its accuracy beats always saying the texts' most frequent token, or its mean
-    log-probability of the true tokens beats their frequencies in these same texts.
+    log-probability of the true tokens beats their frequencies in these same texts. If it does not, it is asked about documentation of
+    Python's standard library too.
 
     Args:
         model: a loaded model, or what ``load_masked_lm`` takes.
@@ -72,13 +85,36 @@ def head_report(
         return HeadReport("missing", f"the checkpoint lacks the head's weights ({', '.join(model.missing[:3])}, ...)")
     if tokenizer is None:
         raise SettingsError("head_report needs the tokenizer of a loaded model: tokenizer=...")
-    rows = [np.array(tokenizer(text, truncation=True, max_length=min(max_length, model.max_length))["input_ids"]) for text in texts]
-    special = np.array(sorted(tokenizer.all_special_ids))
-    masked = _masked_positions(rows, special, np.random.default_rng(seed))
-    if not masked:
+    most = min(max_length, model.max_length)
+
+    def judged(some: Sequence[str]) -> HeadReport | None:
+        rows = [np.array(tokenizer(text, truncation=True, max_length=most)["input_ids"]) for text in some]
+        special = np.array(sorted(tokenizer.all_special_ids))
+        masked = _masked_positions(rows, special, np.random.default_rng(seed))
+        if not masked:
+            return None
+        found = _ask(model, [rows[i] for i, _ in masked], [at for _, at in masked], tokenizer, token_budget)
+        return _judge(found, _frequencies(rows, special, model.vocab_size))
+
+    report = judged(texts)
+    if report is None:
         raise DataError("the texts hold no token to mask; give real texts")
-    found = _ask(model, [rows[i] for i, _ in masked], [at for _, at in masked], tokenizer, token_budget)
-    return _judge(found, _frequencies(rows, special, model.vocab_size))
+    if report.status == "trained":
+        return report
+    if (elsewhere := judged(_documentation())) is not None and elsewhere.status == "trained":
+        return replace(report, status="unclear", detail=f"{report.detail}; on English documentation the head is better than that")
+    if len(texts) < _ENOUGH:
+        return replace(report, status="unclear", detail=f"{report.detail}; {len(texts)} texts are too few to tell")
+    return report
+
+
+@cache
+def _documentation() -> tuple[str, ...]:
+    """English texts that every installation has."""
+    from petkit.builtin.docs import docstrings  # on demand: seldom needed
+
+    found = (" ".join(doc.text.split()) for name in _REFERENCE for doc in docstrings(name))
+    return tuple(text for text in found if text.count(" ") >= _REFERENCE_WORDS)[:_REFERENCE_TEXTS]
 
 
 def _masked_positions(

@@ -50,7 +50,7 @@ def test_everything_is_shown(model: Path, table: Path, tmp_path: Path, width: in
     found = petkit("check", task_file(tmp_path), "--model", model, "--data", table, "--column", "text=body", "--rows", "10", "--show", "1")
     text = " ".join(found.stdout.split())
     assert "2 patterns, 2 labels; 10 rows, 10 of them labelled" in text
-    assert "Masked-LM head: untrained;" in text
+    assert "Masked-LM head: unclear;" in text
     assert "Pattern 1: [ {text} ] ( {mask} )" in text
     assert re.search(r"rows:1: \[MASK\]: \w+", text)
     assert "words: World: World = world; Sports: Sports = sports" in text

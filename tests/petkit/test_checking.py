@@ -108,7 +108,7 @@ def test_accuracy_before_training_counts_labelled_rows_only(model: MaskedLM) -> 
     for check, pvp in zip(report.patterns, TOPICS.pvps, strict=True):
         assert check.scores == evaluate(known.labels, score_rows(model, Encoder(WORDS), known, pvp, token_budget=500))
     assert report.head is not None
-    assert report.head.status == "untrained"
+    assert report.head.status == "unclear"
 
 
 def test_no_labels_no_accuracy(model: MaskedLM) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from petkit.backbones import MaskedLM
+from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
 from petkit.backbones.headcheck import _masked_positions, head_report
 from petkit.errors import DataError, ModelError, SettingsError
 from tests import builders
@@ -145,7 +145,23 @@ def test_texts_without_a_token_are_refused(given: list[str]) -> None:
 
 def test_long_texts_are_cut_to_what_the_model_takes() -> None:
     model = MaskedLM(builders.random_masked_lm("roberta", max_position_embeddings=34))
-    assert head_report(model, [" ".join(texts())], tokenizer=builders.tokenizer("bytelevel"), max_length=10_000).status == "untrained"
+    assert head_report(model, [" ".join(texts())] * 20, tokenizer=builders.tokenizer("bytelevel"), max_length=10_000).status == "untrained"
+
+
+def test_few_texts_do_not_show_that_a_head_is_untrained() -> None:
+    model, words = MaskedLM(builders.random_masked_lm("bert")), builders.tokenizer("wordpiece")
+    few, enough = (head_report(model, texts(count), tokenizer=words) for count in (19, 20))
+    assert (few.status, enough.status) == ("unclear", "untrained")
+    assert few.detail.endswith("; 19 texts are too few to tell")
+
+
+def test_a_good_head_is_not_called_untrained_for_texts_that_are_much_alike() -> None:
+    """Their token frequencies, counted in themselves, are hard to beat."""
+    model, words = load_masked_lm("builtin"), load_tokenizer("builtin")
+    report = head_report(model, [f"who is mr smith {number}" for number in range(60)], tokenizer=words)
+    assert report.status == "unclear"
+    assert report.log_prob < report.unigram
+    assert report.detail.endswith("on English documentation the head is better than that")
 
 
 def test_a_loaded_model_needs_its_tokenizer() -> None:
