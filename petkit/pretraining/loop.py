@@ -30,6 +30,9 @@ __all__ = ["Course", "Joint"]
 MEASURED_ROWS = 2048
 """At most so many held-out rows are measured, always the same ones."""
 
+LOOKED_AT = 2**20
+"""Held-out tokens that are looked through for words that the tokenizer knows."""
+
 
 class Joint(nn.Module):
     """Learners by objective, all of one model; ``forward`` goes through one of them."""
@@ -159,28 +162,55 @@ class Course:
     def held_out(self) -> dict[str, float]:
         """``held out/PART`` of every task: loss in nats, accuracy as a share. Leaves the model in evaluation mode.
 
-        Raises DataError where a task has nothing to measure, ModelError where a loss is no finite number.
+        Parts without terms, which ``unmeasured`` names, are left out. Raises ModelError where a loss is no finite number.
         """
         figures = ((task, self.measure(task)) for task in self.tasks)
         return {f"held out/{self._label(task, part)}": value for task, parts in figures for part, value in parts.items()}
 
+    def unmeasured(self) -> dict[str, str]:
+        """The parts of tasks of which the text held out has nothing to measure, and why; to be asked before training.
+
+        Raises DataError where there is nothing to measure at all.
+        """
+        lacking: dict[str, str] = {}
+        found = False
+        for task in self.tasks:
+            counts: dict[str, float] = {}
+            for batch in self._held_batches(task):
+                for part, count in self.joint.learner(task.objective.name).counts(batch).items():
+                    counts[part] = counts.get(part, 0.0) + count
+            found |= any(counts.values())
+            lacking |= {self._label(task, part): self._why_nothing(task) for part, count in counts.items() if not count}
+        if not found:
+            raise DataError(f"of the text held out nothing can be measured: {'; '.join(dict.fromkeys(lacking.values()))}")
+        return lacking
+
+    def _why_nothing(self, task: Task) -> str:
+        ids = task.held.tokens.ids
+        if self.vocabulary.special[ids[:LOOKED_AT]].all():
+            return "the tokenizer knows no word of it; it is of another language"
+        name, length = task.objective.name, self.settings.length
+        return f"its {len(ids)} tokens in rows of {length} are too short for --objective {name}; raise --length or --held-out"
+
+    def _held_batches(self, task: Task) -> Iterator[Any]:
+        """The rows that are measured, corrupted the same way every time."""
+        how, count = measured_form(task.objective), min(len(task.held), MEASURED_ROWS)
+        for start in range(0, count, 64):
+            chosen = np.arange(start, min(start + 64, count))
+            yield task.held.batch(chosen, how, self.vocabulary, stream(0, "measure", step=start))
+
     @torch.inference_mode()
     def measure(self, task: Task) -> dict[str, float]:
         """Means over held-out rows, corrupted the same way every time; a part without terms is left out. Raises as ``held_out`` does."""
-        learner, how = self.joint.learner(task.objective.name), measured_form(task.objective)
-        count = min(len(task.held), MEASURED_ROWS)
+        learner = self.joint.learner(task.objective.name)
         sums: dict[str, np.ndarray[Any, Any]] = {}
         self.joint.eval()
-        for start in range(0, count, 64):
-            chosen = np.arange(start, min(start + 64, count))
-            batch = task.held.batch(chosen, how, self.vocabulary, stream(0, "measure", step=start))
+        for batch in self._held_batches(task):
             with autocast(torch.device(self.settings.device), self.settings.precision):
                 scores = learner.score(batch)
             for name, pair in scores.items():
                 sums[name] = sums.get(name, np.zeros(2)) + np.array(pair)
         means = {name: float(total / number) for name, (total, number) in sums.items() if number}
-        if not means:
-            raise DataError("the tokenizer knows no word of the text held out; it is of another language")
         for name, value in means.items():
             if not math.isfinite(value):
                 raise ModelError(

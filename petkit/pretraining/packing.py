@@ -22,6 +22,10 @@ __all__ = ["ChunkedRows", "PackedRows", "PairedRows", "RowSource", "row_source"]
 class RowSource(Protocol):
     """Rows of a token file as an objective wants them."""
 
+    @property
+    def tokens(self) -> TokenFile:
+        """The file."""
+
     def __len__(self) -> int:
         """Rows in one epoch."""
 

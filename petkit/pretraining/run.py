@@ -24,7 +24,7 @@ from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.ranks import barrier, joined, ranks, tell
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.starting import join_learners, lengthen, start_model
-from petkit.pretraining.tasks import make_tasks, rows_and_tokens
+from petkit.pretraining.tasks import left_out, make_tasks, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
 from petkit.provenance import checkpoint_digest, library_versions, publish
@@ -98,7 +98,8 @@ def pretrain(
     Returns ``steps``, ``tokens`` seen (places in rows: padding counts, and text that was read twice counts twice), ``text_tokens`` there
     are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``, ``held_out`` (by part: loss in nats, accuracy), ``loss`` and
     ``accuracy`` of the first part of it; ``rates`` of the tasks where there are several; ``held_out_before``, ``loss_before`` and
-    ``accuracy_before`` where a checkpoint is adapted. On other ranks than 0 nothing.
+    ``accuracy_before`` where a checkpoint is adapted; ``unmeasured`` where a part has nothing to measure in the text held out, with the
+    reason; ``left_out`` where pairs could not be made of all text, by task [stretches left out, pairs]. On other ranks than 0 nothing.
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
     with computing(settings):
@@ -110,6 +111,7 @@ def pretrain(
             joint, make_tasks(tokens, settings, vocabulary), settings, vocabulary, before_step=partial(lengthen, model, settings)
         )
         curves = Curves(context.work / CURVES)
+        lacking = course.unmeasured()
         before = course.held_out() if settings.init is not None and ranks().first else {}
         trained = course.train(context, curves, board)
         if not ranks().first:
@@ -122,7 +124,7 @@ def pretrain(
         _save(joint, tokenizer, folder or context.out, half=half)
         curves.publish(context.out)
         context.measured.update(course.speed(trained))
-        return _figures(course, tokens, before, after)
+        return _figures(course, tokens, before, after) | _asides(course, lacking)
 
 
 def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
@@ -156,6 +158,19 @@ def _figures(course: Course, tokens: Mapping[str, SplitTokens], before: Mapping[
     if before:
         figures |= {"held_out_before": _parts(before)} | {f"{name}_before": value for name, value in _first_part(before).items()}
     return figures
+
+
+def _asides(course: Course, lacking: Mapping[str, str]) -> dict[str, Any]:
+    """What was not measured, and what could not be used; nothing where there is none."""
+    found: dict[str, dict[str, Any]] = {"unmeasured": dict(lacking), "left_out": left_out(course.tasks)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _asides_told(record: Mapping[str, Any]) -> Iterator[str]:
+    for part, why in record.get("unmeasured", {}).items():
+        yield f"{part} has no figure for the text held out: {why}"
+    for task, (lost, made) in record.get("left_out", {}).items():
+        yield f"--objective {task} left out {lost} of {lost + made} stretches of the text: a single sentence makes no pair"
 
 
 def _parts(figures: Mapping[str, float]) -> dict[str, float]:
@@ -217,6 +232,8 @@ def run_pretraining(
                 if tensorboard:
                     _board(run.root, result.path / CURVES).close()
             publish(result.path / "model", run.root / "model")
+            for notice in _asides_told(result.record):
+                on_notice(notice)
             for curve in result.path.glob("curves.*"):
                 write_bytes(run.root / curve.name, curve.read_bytes())
             return {**result.record, "model": str(run.root / "model")}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from petkit.errors import DataError
 from petkit.objectives import MaskedLanguageModeling, Vocabulary, draw_sources, equal_rates, mixing_rates, stream
-from petkit.pretraining.packing import RowSource, row_source
+from petkit.pretraining.packing import PairedRows, RowSource, row_source
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tokens import SplitTokens
 from petkit.sampling import epoch_batch
 
-__all__ = ["Task", "Updates", "make_tasks", "measured_form", "rows_and_tokens", "task_rates"]
+__all__ = ["Task", "Updates", "left_out", "make_tasks", "measured_form", "rows_and_tokens", "task_rates"]
 
 Int = npt.NDArray[np.int64]
 
@@ -46,14 +47,27 @@ def make_tasks(texts: Mapping[str, SplitTokens], settings: PretrainSettings, voc
 
 
 def _task(name: str, objective: Any, tokens: SplitTokens, settings: PretrainSettings, vocabulary: Vocabulary) -> Task:
-    train, held = (
-        row_source(part, objective, vocabulary, length=settings.length, seed=settings.seed) for part in (tokens.train, tokens.held)
-    )
+    train, held = (_rows(part, tokens, objective, vocabulary, settings.length, settings.seed) for part in ("train", "held"))
     if settings.long_length is None:
         return Task(name, objective, train, train, held)
-    return Task(
-        name, objective, train, row_source(tokens.train, objective, vocabulary, length=settings.long_length, seed=settings.seed), held
-    )
+    return Task(name, objective, train, _rows("train", tokens, objective, vocabulary, settings.long_length, settings.seed), held)
+
+
+def _rows(part: Literal["train", "held"], tokens: SplitTokens, objective: Any, vocabulary: Vocabulary, length: int, seed: int) -> RowSource:
+    try:
+        return row_source(getattr(tokens, part), objective, vocabulary, length=length, seed=seed)
+    except DataError as error:
+        which = "trained on" if part == "train" else "held out"
+        raise DataError(f"{error} (in the text {which}; both what is trained on and what --held-out takes need it)") from error
+
+
+def left_out(tasks: Sequence[Task]) -> dict[str, list[int]]:
+    """By task that makes pairs: of how many stretches of the text trained on it made none, and of how many it made one.
+
+    Of the first epoch; tasks that leave nothing out are not named.
+    """
+    sources = ((task.name, task.train) for task in tasks)
+    return {name: [rows.left_out, len(rows)] for name, rows in sources if isinstance(rows, PairedRows) and rows.left_out}
 
 
 def task_rates(tasks: Sequence[Task], settings: PretrainSettings) -> npt.NDArray[np.float64]:

@@ -256,7 +256,7 @@ def test_tokens_and_text_that_are_missing_are_named() -> None:
         row_source(token_file([[30]]), preset("mlm"), vocabulary, length=16, seed=0).batch(
             np.array([0]), preset("mlm"), vocabulary, stream(0)
         )
-    with pytest.raises(DataError, match="--objective sop: no pair can be made of the text"):
+    with pytest.raises(DataError, match="--objective sop: no pair can be made; it takes documents of two sentences"):
         row_source(token_file([[30], [30]]), preset("sop"), Vocabulary.of(tokenizer("wordpiece")), length=16, seed=0)
 
 
