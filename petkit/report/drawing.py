@@ -25,6 +25,9 @@ INK: Final = "#010203"
 SERIES: Final = tuple(f"#0102{number:02x}" for number in range(0x10, 0x17))
 """Stand for the page's series colours, ``--series-0`` to ``--series-6``."""
 
+_OVERHANG: Final = 14
+"""CSS pixels kept free on the right: the layout does not always see the last tick's label, half of which stands beside the axes."""
+
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
 
 
@@ -42,6 +45,7 @@ def figure(width: float, height: float) -> Iterator[tuple[Figure, Any]]:
     """An empty figure and its axes; sizes in CSS pixels. Nothing global is changed: no pyplot, no current figure."""
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     settings: Any = {
         "svg.fonttype": "none",
@@ -58,7 +62,8 @@ def figure(width: float, height: float) -> Iterator[tuple[Figure, Any]]:
         "axes.spines.right": False,
     }
     with matplotlib.rc_context(settings):
-        found = Figure(figsize=(width / 96, height / 96), dpi=96, layout="constrained")
+        layout = ConstrainedLayoutEngine(rect=(0, 0, 1 - _OVERHANG / width, 1))
+        found = Figure(figsize=(width / 96, height / 96), dpi=96, layout=layout)
         axes = found.add_subplot()
         axes.grid(color=INK, alpha=0.15, linewidth=0.7)
         axes.set_axisbelow(True)

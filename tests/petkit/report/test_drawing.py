@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from petkit.report import charts, view
 from petkit.report.drawing import INK, SERIES, figure, svg
 from tests.petkit.report.sample_study import sample_study
+
+SIX_SETS = Path(__file__).parents[3] / "docs" / "studies" / "six_sets" / "report.json"
 
 
 def drawn(name: str = "a") -> str:
@@ -46,6 +50,23 @@ def test_words_say_what_is_drawn() -> None:
     assert title.text == "mood: accuracy by number of labelled rows"
     row = next(r for r in sample_study()["summary"] if (r["task"], r["shots"], r["method"], r["metric"]) == ("mood", 4, "pet", "accuracy"))
     assert f"PET: 4 per label {100 * row['mean']:.1f} ± {100 * row['sd_splits']:.1f}" in (words.text or "")
+
+
+def test_no_label_is_cut_at_the_right_edge() -> None:
+    """Tick labels in the middle below their tick: half of the width of DejaVu Sans's digits has to fit beside it."""
+    report = json.loads(SIX_SETS.read_text("utf-8"))
+    tables = [table for metric in ("accuracy", "mcc", "log_loss") for table in view.score_tables(report, metric)]
+    beyond = {f"{table.task}, {table.metric}": right_edge(charts.draw_methods(table, name="a")) for table in tables}
+    assert {name: edge for name, edge in beyond.items() if edge > 1} == {}
+
+
+def right_edge(drawing: str) -> float:
+    """The furthest end of a label that is centred, as a share of the drawing's width."""
+    box = re.search(r'viewBox="0 0 (\S+)', drawing)
+    assert box is not None
+    found = re.findall(r'font-size: (\d+)px;[^"]*text-anchor: middle[^"]*" x="([\d.]+)"[^>]*rotate\(-0[^>]*>([^<]*)<', drawing)
+    assert len(found) > 3
+    return max(float(x) + 0.636 * float(size) * len(text) / 2 for size, x, text in found) / float(box[1])
 
 
 def test_dollars_and_brackets_stay_text() -> None:
