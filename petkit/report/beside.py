@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from petkit.canonical import plain
 from petkit.choices import not_there
@@ -12,16 +12,25 @@ from petkit.errors import RunError, SettingsError, raise_problems
 from petkit.files import make_directory, read_json_checked, write_json, write_text
 from petkit.report.compare import check_comparable, difference, same_splits
 from petkit.report.markdown import score_rows
-from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name, signed, spread
+from petkit.report.names import METRIC_NAMES, SHARES, difference_interval, method_name, shots_name, signed, spread
 from petkit.report.page import flat, render
 from petkit.report.run_page import run_page
 from petkit.report.study_markdown import escape, table
+from petkit.report.view import SAME
 from petkit.report.words import SPREAD
 
 __all__ = ["compared", "legend", "read_report", "render_again", "write_comparison"]
 
 SCHEMA = 1
 """Version of comparison.json, and of the reports that are read."""
+
+
+_HOW: Final = {
+    "paired": ("paired", "Student's, over the same splits"),
+    "welch": ("Welch", "over other splits"),
+    "rows": ("test rows", "for these splits only"),
+}
+"""How the interval of a difference was found: as it stands in a cell, and as the legend explains it."""
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -60,7 +69,10 @@ def compared(folders: list[Path]) -> dict[str, Any]:
     kind = next(iter(reports.values())).get("kind", "run")
     rows = list(_studies(reports) if kind == "study" else _runs(reports))
     what = "comparison of studies" if kind == "study" else "comparison of runs"
-    found: dict[str, Any] = plain({"schema": SCHEMA, "kind": what, "names": names, "rows": rows, "settings": _settings(reports)})
+    level = next(iter(reports.values()))["study"]["primary"]["level"] if kind == "study" else None
+    found: dict[str, Any] = plain(
+        {"schema": SCHEMA, "kind": what, "names": names, "level": level, "rows": rows, "settings": _settings(reports)}
+    )
     return found
 
 
@@ -117,22 +129,35 @@ def _made(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown_cell(metric: str, cell: Mapping[str, Any] | None) -> tuple[str, str]:
-    """Mean ± standard deviation, and the difference to the first report with its interval."""
+    """Mean ± standard deviation, and the difference to the first report with its interval and how that was found."""
     if cell is None:
         return "", ""
-    gap = signed(metric, cell.get("difference"))
-    ends = cell.get("interval")
-    return spread(metric, cell["mean"], cell.get("sd_splits")), gap + (
-        f" ({number(metric, ends[0])} to {number(metric, ends[1])})" if ends else ""
-    )
+    gap, ends = signed(metric, cell.get("difference")), cell.get("interval")
+    return spread(metric, cell["mean"], cell.get("sd_splits")), f"{gap} ({_between(metric, ends, cell['how'])})" if cell.get("how") else gap
+
+
+def _between(metric: str, ends: Sequence[float] | None, how: str) -> str:
+    """The interval of a difference and how it was found. One without width would be sure of what it cannot know.
+
+    >>> _between("accuracy", [-0.01, 0.02], "welch"), _between("accuracy", [0.0, 0.0], "paired"), _between("accuracy", None, "paired")
+    ('-1.0 to 2.0, Welch', 'same on all splits', 'no interval, paired')
+    """
+    if ends and ends[0] == ends[1] and how == "paired":
+        return SAME
+    known = ends is not None and ends[0] != ends[1]
+    return f"{difference_interval(metric, ends) if known else 'no interval'}, {_HOW[how][0]}"
 
 
 def legend(found: Mapping[str, Any]) -> str:
     """What stands in the cells of a comparison, as in comparison.json."""
     metric = found["rows"][0]["metric"] if found["rows"] else "accuracy"
-    several = any(cell and cell.get("sd_splits") is not None for row in found["rows"] for cell in row["cells"])
+    cells = [cell for row in found["rows"] for cell in row["cells"] if cell]
+    several = any(cell.get("sd_splits") is not None for cell in cells)
+    hows = [how for how in _HOW if any(cell.get("how") == how for cell in cells)]
     what = f"{METRIC_NAMES[metric]}{' in %' if metric in SHARES else ''}{f', {SPREAD}' if several else ''}"
-    return f"{what}; below, the difference to {found['names'][0]}{' and its interval' if several else ''}"
+    level = [f"{100 * found['level']:g} %"] if found.get("level") else []
+    between = f" and its interval ({'; '.join([*level, *(': '.join(_HOW[how]) for how in hows)])})" if hows else ""
+    return f"{what}; below, the difference to {found['names'][0]}{between}"
 
 
 def write_comparison(found: Mapping[str, Any], out: Path) -> list[Path]:

@@ -161,7 +161,11 @@ def draw_reliability(found: Reliability, *, name: str) -> str:
         axes.set_ylabel("accuracy in %")
         drawn.legend(loc="outside lower center", ncols=2, frameon=False)
         after = "" if found.ece_scaled is None else f", after scaling {percent(found.ece_scaled)}"
+        over = ", mean over splits and seeds" if found.cells > 1 else ""
         title = f"{found.task}: reliability of {method_name(found.method)}, {shots_name(found.shots)}"
         return svg(
-            drawn, name=name, title=title, text=f"Calibration error {percent(found.ece)} percent{after}. The bins are in the table below."
+            drawn,
+            name=name,
+            title=title,
+            text=f"Calibration error in percent {percent(found.ece)}{after}{over}. The bins are in the table below.",
         )

@@ -14,9 +14,9 @@ import numpy as np
 from scipy import stats
 
 from petkit.errors import RunError, raise_problems
-from petkit.evaluation.statistics import holm
+from petkit.evaluation.statistics import EXACT, FLIPS, holm
 from petkit.metrics import LOWER_IS_BETTER
-from petkit.report.names import METRIC_NAMES, method_name, number, shots_name
+from petkit.report.names import METRIC_NAMES, difference_interval, method_name, number, shots_name
 from petkit.report.words import level_name
 
 __all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions"]
@@ -113,9 +113,21 @@ def _t(value: float, error: float, freedom: float, level: float, how: str) -> Di
     """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
     if error < 1e-12:
         same = abs(value) < 1e-12
-        return Difference(value, (value, value) if same else None, 1.0 if same else 2.0**-freedom, how)
+        return Difference(value, (value, value) if same else None, 1.0 if same else _flips(freedom), how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
+
+
+def _flips(freedom: float) -> float:
+    """The p of the sign-flip test of freedom + 1 differences that are all the same: of so many flips only two are as far from 0.
+
+    Where flips are drawn instead of counted out, p goes no lower than with the observed one alone.
+
+    >>> _flips(4), _flips(24)
+    (0.0625, 4.999750012499375e-05)
+    """
+    drawn = freedom + 1 > EXACT
+    return max(math.pow(2, -freedom), 1 / (1 + FLIPS) if drawn else 0.0)
 
 
 def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:
@@ -173,7 +185,7 @@ def _regression(report: Report, after: Row, before: Row, found: Difference, p: f
     between = (
         ""
         if found.interval is None
-        else f", {level_name(report)} interval of the difference " + " to ".join(number(metric, end) for end in found.interval)
+        else f", {level_name(report)} interval of the difference " + difference_interval(metric, found.interval)
     )
     over = {"paired": f"on the same {after['splits']} splits", "welch": "on other splits", "rows": "for this split only"}[found.how]
     sentence = (

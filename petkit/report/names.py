@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,9 +14,11 @@ __all__ = [
     "SHARES",
     "baseline_name",
     "classifier_name",
+    "difference_interval",
     "ensemble_name",
     "interval",
     "method_name",
+    "most_different",
     "number",
     "percent",
     "pvalue",
@@ -153,6 +156,25 @@ def interval(metric: str, ends: Sequence[float] | None) -> str:
     '66.0 to 75.0'
     """
     return "" if ends is None else f"{number(metric, ends[0])} to {number(metric, ends[1])}"
+
+
+def difference_interval(metric: str, ends: Sequence[float] | None) -> str:
+    """Both ends of a difference's interval, no further out than a difference can be: over few splits a t interval reaches past that.
+
+    >>> difference_interval("accuracy", [-1.224, 0.999]), difference_interval("log_loss", [-3.0, 1.0])
+    ('-100.0 to 99.9', '-3.000 to 1.000')
+    """
+    most = most_different(metric)
+    return interval(metric, None if ends is None else [min(max(end, -most), most) for end in ends])
+
+
+def most_different(metric: str) -> float:
+    """How far two values of a metric can be apart, in its own unit.
+
+    >>> most_different("accuracy"), most_different("mcc"), most_different("log_loss")
+    (1.0, 2.0, inf)
+    """
+    return 1.0 if metric in SHARES else 2.0 if metric in ("mcc", "brier") else math.inf
 
 
 def signed(metric: str, difference: float | None) -> str:

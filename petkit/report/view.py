@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from petkit.report.names import METRIC_NAMES, interval, shots_name, spread
 
 __all__ = [
+    "SAME",
     "Confusion",
     "Cost",
     "Generation",
@@ -25,12 +26,18 @@ __all__ = [
     "patterns",
     "pooled_bins",
     "reliabilities",
+    "same_on_all_splits",
     "score_tables",
     "shown",
 ]
 
+SAME: Final = "same on all splits"
+"""Instead of an interval that has no width."""
+
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
+
+_SAME: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -101,19 +108,22 @@ class Confusion:
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
 
-    def per_class(self) -> list[tuple[str, float | None, float | None, int]]:
-        """(label, precision, recall, rows) from the counts; None where nothing was predicted, or no row is there."""
+    def per_class(self) -> list[tuple[str, float | None, float | None, float | None, int]]:
+        """(label, precision, recall, F1, rows) from the counts; None where nothing was predicted, no row is there, or neither."""
         chosen, rows = [sum(column) for column in zip(*self.counts, strict=True)], [sum(row) for row in self.counts]
         hits = [self.counts[i][i] for i in range(len(self.labels))]
         return [
-            (label, hit / c if c else None, hit / n if n else None, n)
+            (label, hit / c if c else None, hit / n if n else None, 2 * hit / (c + n) if c + n else None, n)
             for label, hit, c, n in zip(self.labels, hits, chosen, rows, strict=True)
         ]
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of all splits and seeds together: (count, confidence, accuracy) of those with rows, before and after scaling."""
+    """Bins of all splits and seeds together: (count, confidence, accuracy) of those with rows, before and after scaling.
+
+    The calibration errors are means over ``cells`` (splits and seeds), not those of the bins taken together.
+    """
 
     task: str
     shots: int | None
@@ -122,6 +132,7 @@ class Reliability:
     ece_scaled: float | None
     before: tuple[tuple[int, float, float], ...]
     after: tuple[tuple[int, float, float], ...]
+    cells: int = 1
 
 
 def score_tables(report: Report, metric: str = "accuracy") -> list[ScoreTable]:
@@ -246,7 +257,7 @@ def reliabilities(report: Report) -> list[Reliability]:
         before = pooled_bins([test["reliability"] for test in tests])
         after = pooled_bins([test["reliability_scaled"] for test in tests if test.get("reliability_scaled")])
         means = (_mean(test["ece"] for test in tests), _mean(test.get("ece_scaled") for test in tests))
-        found.append(Reliability(*key, *means, before, after))
+        found.append(Reliability(*key, *means, before, after, len(cells)))
     return found
 
 
@@ -268,7 +279,10 @@ def pooled_bins(bins: Sequence[Sequence[Row]]) -> tuple[tuple[int, float, float]
 
 
 def shown(table: ScoreTable | Grid) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each method (mean ± sd, interval) of each shots: the interval over splits, or over test rows if there is one split."""
+    """For each method (mean ± sd, interval) of each shots: the interval over splits, or over test rows if there is one split.
+
+    Where all splits come out the same it is ``SAME``.
+    """
     return [
         (
             method,
@@ -277,13 +291,23 @@ def shown(table: ScoreTable | Grid) -> list[tuple[str, list[tuple[str, str]]]]:
                 if row is None
                 else (
                     spread(table.metric, row["mean"], row["sd_splits"]),
-                    interval(table.metric, row["interval_splits"] or row["interval_rows"]),
+                    SAME if same_on_all_splits(row) else interval(table.metric, row["interval_splits"] or row["interval_rows"]),
                 )
                 for row in cells
             ],
         )
         for method, cells in table.rows
     ]
+
+
+def same_on_all_splits(row: Row) -> bool:
+    """Whether several splits of a row of ``summary`` have one value: then its interval over splits has no width.
+
+    >>> same_on_all_splits({"interval_splits": [0.5, 0.5]}), same_on_all_splits({"interval_splits": None})
+    (True, False)
+    """
+    ends = row["interval_splits"]
+    return ends is not None and bool(ends[1] - ends[0] <= _SAME)
 
 
 def _groups(report: Report, wanted: Callable[[Row], bool]) -> list[tuple[tuple[str, int | None, str], list[Row]]]:

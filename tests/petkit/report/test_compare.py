@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from petkit.errors import RunError
+from petkit.evaluation.statistics import sign_flip_p
 from petkit.report.compare import check_comparable, difference, regressions
 from tests.petkit.report.sample_study import sample_study
 
@@ -61,6 +62,23 @@ def test_no_spread_at_all() -> None:
     assert difference(same, same, paired=True, level=0.95) == (0.0, (0.0, 0.0), 1.0, "paired")
     assert difference(less, same, paired=True, level=0.95) == (-0.25, None, 0.5, "paired"), "an interval without width would be sure of it"
     assert difference({**same, "mean": None}, same, paired=True, level=0.95) is None
+
+
+@pytest.mark.parametrize(("splits", "p"), [(6, 2**-5), (20, 2**-19), (25, 1 / 20_001)])
+def test_splits_that_are_all_worse_by_as_much_are_left_to_the_sign_flip_test(splits: int, p: float) -> None:
+    values = [0.5 + n / 64 for n in range(splits)]
+    found = difference(row([v - 0.25 for v in values]), row(values), paired=True, level=0.95)
+    assert found is not None
+    assert found.p == p == sign_flip_p([-0.25] * splits, rng=np.random.default_rng(1))
+
+
+def test_the_sentence_s_interval_ends_where_differences_do() -> None:
+    old, new = with_values(sample_study(**ONE), "pet", [0.99, 0.9]), with_values(sample_study(**ONE), "pet", [0.01, 0.0])
+    for report in (old, new):
+        report["tasks"][0]["splits"] = report["tasks"][0]["splits"][:2]
+    (found,) = [one for one in regressions(new, old, level=0.9) if one["method"] == "pet"]
+    assert found["interval"][0] < -1
+    assert "interval of the difference -100.0 to -" in found["sentence"]
 
 
 def test_what_got_worse_is_named_and_nothing_else() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+from sklearn.metrics import precision_recall_fscore_support
 
 from petkit.report import view
 from tests.petkit.report.sample_study import METHODS, ROWS, sample_study
@@ -115,6 +116,15 @@ def test_confusions_add_up_over_splits() -> None:
     found = [c for c in view.confusions(sample_study()) if c.task == "ag_news"]
     assert {c.shots for c in found} == {16}
     assert all(sum(map(sum, c.counts)) == 5 * ROWS for c in found)
+
+
+def test_scores_of_each_label_are_those_of_scikit_learn() -> None:
+    counts = ((5, 1, 0), (2, 3, 0), (1, 0, 0))
+    truth, predicted = zip(*[(i, j) for i in range(3) for j in range(3) for _ in range(counts[i][j])], strict=True)
+    wanted = zip(*precision_recall_fscore_support(truth, predicted, zero_division=0), strict=True)
+    found = view.Confusion("t", 4, "pet", ("a", "b", "c"), counts).per_class()
+    assert [tuple(0.0 if value is None else value for value in row[1:]) for row in found] == [pytest.approx(tuple(row)) for row in wanted]
+    assert found[2][1:] == (None, 0.0, 0.0, 1), "never predicted: precision is not known"
 
 
 def test_bins_weigh_by_their_rows() -> None:
