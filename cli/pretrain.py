@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -186,7 +187,7 @@ def _show(figures: dict[str, Any]) -> None:
         console.print(Text(f"Rates: {spelled(figures['rates'])}"))
     console.print(Text(f"Model: {figures['model']}"), soft_wrap=True)
     if _fills_gaps(Path(figures["model"])):
-        console.print(Text(f"Next: petkit train TASK --model {figures['model']} ..."), soft_wrap=True)
+        console.print(Text(f"Next: petkit train TASK --model {shlex.quote(str(figures['model']))} ..."), soft_wrap=True)
 
 
 def _fills_gaps(model: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,7 +41,7 @@ def show_results(
         console.print(Text(f"Classifier: {classifier}"), soft_wrap=True)
     console.print(Text(f"Report: {path / 'report.html'}, also as report.md, and for programs {path / 'report.json'}"), soft_wrap=True)
     if classifier is not None and next_step:
-        console.print(Text(f"Next: petkit predict {path} FILE"), soft_wrap=True)
+        console.print(Text(f"Next: petkit predict {shlex.quote(str(path))} FILE"), soft_wrap=True)
 
 
 def results_table(report: Mapping[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -72,5 +73,5 @@ def _next(found: RunStatus) -> list[str]:
         return ["Next: the command that began this run goes on with it."]
     if (found.root / "classifier").is_dir():
         page = "report.html" if (found.root / "report.html").exists() else "report.json"  # runs of older versions have no page
-        return [f"Report: {found.root / page}", f"Next: petkit predict {found.root} FILE"]
+        return [f"Report: {found.root / page}", f"Next: petkit predict {shlex.quote(str(found.root))} FILE"]
     return [f"Model: {found.root / 'model'}"] if (found.root / "model").is_dir() else []

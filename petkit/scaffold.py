@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.files import write_text
 from petkit.guessing import Guess, guess_columns
 
-__all__ = ["HEAD_ROWS", "field_names", "label_words", "new_task_file", "task_file_text"]
+__all__ = ["HEAD_ROWS", "column_flags", "field_names", "label_words", "new_task_file", "task_file_text"]
 
 HEAD_ROWS: Final = 5000
 """How many rows of the data are looked at."""
@@ -100,6 +101,16 @@ def field_names(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def column_flags(columns: Sequence[str]) -> list[str]:
+    """The flags that commands need for columns whose names are no field names, unquoted.
+
+    >>> column_flags(["text", "Review Text"])
+    ['--column', 'Review_Text=Review Text']
+    """
+    named = zip(field_names(columns), columns, strict=True)
+    return [word for field, column in named if field != column for word in ("--column", f"{field}={column}")]
+
+
 def label_words(labels: Sequence[str]) -> dict[str, str]:
     """A word for each label: its name without punctuation, each once.
 
@@ -125,7 +136,7 @@ def _is_plain(label: str, word: str) -> bool:
 
 def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[str]:
     notes = [
-        f"The column {_literal(column)} is the field {field} here: add --column {field}={_literal(column)} to each command."
+        f"The column {_literal(column)} is the field {field} here: add {_flag(field, column)} to each command."
         for column, field in zip(guess.texts, fields, strict=True)
         if column != field
     ]
@@ -135,6 +146,11 @@ def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[s
     if odd:
         notes.append(f"TODO: {len(odd)} of {len(words)} label names are no plain words; write better ones where it says TODO below.")
     return notes
+
+
+def _flag(field: str, column: str) -> str:
+    """As a shell takes it, if it fits on a line."""
+    return f"--column {shlex.quote(f'{field}={column}') if column.isprintable() else f'{field}={column!r}'}"
 
 
 def _patterns(fields: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from petkit.choices import nearest
@@ -23,7 +24,9 @@ def labels_outside(bad: Mapping[str, Places], legal: Sequence[str]) -> str:
 def no_column(column: str, seen: Sequence[str], flag: str) -> str:
     """That no row has ``column``, which ones there are, and the ``flag`` (ending in ``=`` or a blank) that names another."""
     guess = next(iter(nearest(column, seen, most=1)), "NAME")
-    line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {flag}{guess}"
+    name, blank, value = flag.rpartition(" ")
+    order = f"{name}{blank}{shlex.quote(value + guess)}"  # to be pasted into a shell
+    line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {order}"
     return line + ("; is the first line a row? Then add a line with column names before it" if _like_data(seen) else "")
 
 

@@ -68,6 +68,8 @@ def test_a_finished_run_says_what_to_do_with_it(run: Path) -> None:
     assert json.loads(petkit("status", run, "--json").stdout)["state"] == "finished"
     found = petkit("status", run).stdout
     assert f"Report: {run / 'report.json'}\nNext: petkit predict {run} FILE\n" in found
+    spaced = run.rename(run.parent / "my run")
+    assert f"Next: petkit predict '{spaced}' FILE\n" in petkit("status", spaced).stdout
 
 
 def test_a_finished_pretraining_names_its_model(run: Path) -> None:

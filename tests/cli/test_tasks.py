@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from petkit.cli.options import pairs
 from petkit.cli.renamed import NewCommand
 from petkit.cli.tasks import new, tasks
+from petkit.data import read_rows
 from petkit.errors import SettingsError, TaskError
 from petkit.loading import load_task, ready_made
 
@@ -91,6 +94,19 @@ def test_new_takes_columns_by_name_and_a_default_file(text: str, label: str, rev
     output("new", str(reviews), text, "id", text, "review", label, "mood")
     task = load_task("./task.py")
     assert (task.name, task.fields, task.label_column) == ("reviews", ("id", "review"), "mood")
+
+
+@pytest.mark.parametrize("name", ["reviews.csv", "my reviews.csv", "it's $5.csv"])
+def test_the_command_that_comes_next_can_be_pasted(name: str, tmp_path: Path) -> None:
+    data, out = tmp_path / name, tmp_path / "my tasks" / "sp.py"
+    out.parent.mkdir()
+    texts = [f"{i},This is review {i} of them.,{'glad' if i % 2 else 'sad'}\n" for i in range(8)]
+    data.write_text("id,Review Text,mood\n" + "".join(texts))
+    text = output("new", str(data), "--out", str(out))
+    _, _, command = text.rstrip("\n").partition("look at them with ")
+    expected = ["petkit", "check", str(out), "--data", str(data), "--column", "Review_Text=Review Text"]
+    assert shlex.split(command) == expected
+    assert len(read_rows(str(data), load_task(out), labels="required", columns=pairs(expected[6:], "--column"))) == 8
 
 
 def test_new_replaces_only_by_force(reviews: Path, tmp_path: Path) -> None:

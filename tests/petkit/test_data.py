@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,14 @@ def test_wrong_column_names_the_columns_and_the_flag(tmp_path: Path) -> None:
     assert "no column 'text'; the columns are 'Text', 'gold'; say which one holds it with --column text=Text" in said
     assert "no column 'label'; the columns are 'Text', 'gold'; say which one holds it with --column label=NAME" in said
     assert "--id-column NAME" in message(text(tmp_path / "y.csv", "text,label\na,bad\n"), id_column="uid")
+
+
+def test_the_flag_of_a_wrong_column_can_be_pasted(tmp_path: Path) -> None:
+    said = message(text(tmp_path / "x.csv", "the text,Gold's\na,b\n"), columns={"label": "Golds"})
+    flags = [line.partition("say which one holds it with ")[2] for line in said.splitlines()]
+    assert [shlex.split(flag) for flag in flags if flag] == [["--column", "text=the text"], ["--column", "label=Gold's"]]
+    said = message(text(tmp_path / "y.csv", "text,label,row number\na,bad,1\n"), id_column="row_number")
+    assert said.endswith("with --id-column 'row number'")
 
 
 def test_missing_header_is_recognised(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.guessing import Guess, guess_columns
 from petkit.loading import load_task
 from petkit.pvp import Task
-from petkit.scaffold import field_names, label_words, new_task_file, task_file_text
+from petkit.scaffold import column_flags, field_names, label_words, new_task_file, task_file_text
 
 LONG = "A sentence that goes on for quite a while, number"
 
@@ -117,11 +118,20 @@ def test_the_file_says_what_it_found() -> None:
     task = run(text)
     assert (task.name, task.fields, task.label_column) == ("mine", ("Review_Text",), "Mood")
     assert task.pvps[0].verbalizer.mapping == {"glad": "glad", "not_glad": "not glad"}
-    assert 'add --column Review_Text="Review Text"' in text
+    assert "add --column 'Review_Text=Review Text' to each command" in text
     assert '"glad": "glad",  # 3 rows\n' in text
     assert '"not_glad": "not glad",  # 1 row; TODO' in text
     assert "TODO: 1 of 2 label names" in text
     assert "1 of the rows have no label" in text
+
+
+@pytest.mark.parametrize("column", ["Review Text", "it's", '$HOME `id` "x"', "Größe in cm", "two\nlines", "tab\there"])
+def test_the_flag_that_a_file_names_is_a_shells(column: str) -> None:
+    text = task_file_text(Guess((column,), "label", (("bad", 1), ("good", 1)), 2, 0), name="t", data="d.csv")
+    (line,) = [line for line in text.splitlines() if "to each command" in line]
+    field, *_ = run(text).fields
+    if column.isprintable():
+        assert shlex.split(line.partition("add ")[2])[:2] == ["--column", f"{field}={column}"] == column_flags([column])
 
 
 def test_plain_names_need_no_todo() -> None:
