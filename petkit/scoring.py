@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 import torch
@@ -27,13 +27,14 @@ from torch import Tensor
 from petkit.batching import collate, token_budget_batches
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, TaskError, raise_problems
+from petkit.surroundings import differing_rows
 
 if TYPE_CHECKING:
     from petkit.backbones import MaskedLM
     from petkit.batching import Batch
     from petkit.encoding import Encoder
     from petkit.encoding.encoded import Encoded
-    from petkit.pvp import PVP
+    from petkit.pvp import PVP, Pattern
     from petkit.rows import Rows
 
 __all__ = [
@@ -56,6 +57,9 @@ OnBatch = Callable[[int], None]
 
 _CHUNK = 1 << 24
 """At most so many logits at a time where full rows are needed (64 MB of float32)."""
+
+_SHOWN: Final = 5
+"""So many rows are named in a message."""
 
 
 @dataclass(frozen=True)
@@ -112,29 +116,56 @@ def _tensors(plan: ScoringPlan, device: torch.device) -> tuple[Tensor, Tensor, T
 
 
 def plan(encoder: Encoder, pvp: PVP, rows: Rows) -> ScoringPlan:
-    """The plan for a PVP: how its words tokenise in the gap, looked up in the first, the middle and the last row.
+    """The plan for a PVP: how its words tokenise in the gap, looked up once for each way in which the rows surround it.
 
     Raises TaskError for words that give no token or an unknown or special one, for labels that share a word's tokens, and
-    where a word tokenises differently from row to row (the pattern then needs a space or a sign beside the gap); ValueError
-    without any row.
+    where a word tokenises differently from row to row (the pattern then needs a space or a sign beside the gap), naming rows where
+    not all have the problem; ValueError without any row.
     """
     if len(rows) == 0:
         raise ValueError("a plan needs at least one row to see how the words tokenise in its gap")
     words = pvp.verbalizer.words
-    flat = [word for of_label in words for word in of_label]
-    looks = [encoder.word_ids(pvp.pattern, flat, rows.row(i)) for i in sorted({0, len(rows) // 2, len(rows) - 1})]
-    found = [tuple(int(token) for token in ids) for ids in looks[0]]
     owner = [label for label, of_label in zip(pvp.verbalizer.labels, words, strict=True) for _ in of_label]
-    problems = _word_problems(flat, found, owner, encoder.special_ids)
-    for look in looks[1:]:
-        problems += [
-            f"the word {word!r} gives the tokens {list(here)} in one row and {list(there)} in another; put a space beside {{mask}}"
-            for word, here, there in zip(flat, found, look, strict=True)
-            if tuple(here) != tuple(there)
-        ]
-    raise_problems(TaskError, f"pattern {pvp.pattern.name!r}", list(dict.fromkeys(problems)))
+    flat = [word for of_label in words for word in of_label]
+    found, problems = _in_all_rows(encoder, pvp.pattern, flat, rows)
+    problems = (_word_problems(flat, found, owner, encoder.special_ids) if found else []) + problems
+    raise_problems(TaskError, f"pattern {pvp.pattern.name!r}", problems)
     ids = iter(found)
     return ScoringPlan(tuple(tuple(next(ids) for _ in of_label) for of_label in words))
+
+
+def _in_all_rows(encoder: Encoder, pattern: Pattern, words: Sequence[str], rows: Rows) -> tuple[list[tuple[int, ...]], list[str]]:
+    """The tokens of each word in the gap of the first row where all can stand ([] if there is none), and what is wrong in any row."""
+    found: list[tuple[int, ...]] = []
+    where: dict[str, list[str]] = {}
+    looks = _looks(encoder, pattern, rows)
+    for row in looks:
+        try:
+            here = [tuple(int(token) for token in ids) for ids in encoder.word_ids(pattern, words, rows.row(row))]
+            problems = [_changed(*each) for each in zip(words, found or here, here, strict=True) if each[1] != each[2]]
+            found = found or here
+        except TaskError as error:
+            if not error.problems:  # a pattern function that failed
+                raise
+            problems = list(error.problems)
+        for problem in problems:
+            where.setdefault(problem, []).append(rows.ids[row])
+    return found, [f"{problem}{_named(ids) if len(ids) < len(looks) else ''}" for problem, ids in where.items()]
+
+
+def _changed(word: str, here: Sequence[int], there: Sequence[int]) -> str:
+    return f"the word {word!r} gives the tokens {list(here)} in one row and {list(there)} in another; put a space beside {{mask}}"
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _SHOWN} like them" if len(ids) > _SHOWN else ""
+    return f" (row{'s' * (len(ids) > 1)} {', '.join(map(repr, ids[:_SHOWN]))}{more})"
+
+
+def _looks(encoder: Encoder, pattern: Pattern, rows: Rows) -> list[int]:
+    """The rows to look at: one for each way in which the gap is surrounded; the first, the middle and the last in any case."""
+    others = differing_rows(pattern, rows) if encoder.joining == "string" else []  # else words and texts are tokenised apart
+    return sorted({0, len(rows) // 2, len(rows) - 1, *others})
 
 
 def _word_problems(words: Sequence[str], ids: Sequence[tuple[int, ...]], owner: Sequence[str], special: frozenset[int]) -> list[str]:

@@ -22,6 +22,7 @@ CLS, SEP, MASK, PAD, UNK, VOCAB = 1, 2, 3, 4, 6, 40
 class NumberEncoder:
     """An encoder for texts that are numbers: the cloze is [CLS] text gap text [SEP], the word "7+9" is the tokens 7 and 9."""
 
+    joining = "string"
     pad_id, mask_id, special_ids = PAD, MASK, frozenset({CLS, SEP, MASK, PAD, UNK})
 
     def __init__(self, changed: Callable[[str, Mapping[str, str]], str] = lambda word, row: word) -> None:
