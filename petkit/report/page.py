@@ -56,7 +56,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for function in (names.interval, names.method_name, names.number, names.percent, names.pvalue, names.shots_name, names.signed):
+    words = (names.interval, names.difference_interval, names.method_name, names.shots_name)
+    for function in (*words, names.number, names.percent, names.pvalue, names.signed):
         found.filters[function.__name__] = function
     found.filters |= {"size": size, "count": count, "flat": flat, "breakable": breakable}
     found.globals |= {"METRIC_NAMES": names.METRIC_NAMES, "SHARES": names.SHARES}

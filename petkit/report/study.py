@@ -15,10 +15,14 @@ from petkit.files import make_directory, write_text
 from petkit.report import charts, view, words
 from petkit.report.drawing import can_draw
 from petkit.report.latex import study_latex
+from petkit.report.names import method_name, shots_name
 from petkit.report.page import render, sections
 from petkit.report.study_markdown import study_markdown
 
 __all__ = ["study_page", "write_study_report"]
+
+_FEW = 8
+"""Up to so many sentences are all shown at once."""
 
 _Item = TypeVar("_Item", view.Patterns, view.Confusion, view.Reliability)
 
@@ -38,21 +42,29 @@ def study_page(report: Mapping[str, Any]) -> str:
     drawn, metric = can_draw(), report["study"]["primary"]["metric"]
     draw = _drawing(drawn)
     growing = _growing(report)
+    first, rest = words.findings(report)
     values = {
         "report": report,
         "tasks": [task["name"] for task in report["tasks"]],
         "headline": words.headline(report),
-        "sentences": words.sentences(report),
-        "comparisons": report["comparisons"],
-        "gain": (report["gain_from_development"] or {}).get("sentence"),
+        "findings": first,
+        "rest": rest,
+        "rest_open": _count(first) + _count(rest) <= _FEW,
+        "undecided": words.undecided(_count(rest)),
+        "intervals": words.intervals(report),
+        "same": words.same(report),
+        "comparisons": [(words.where(report, comparison), comparison) for comparison in report["comparisons"]],
+        "gain": report["gain_from_development"],
         "drawn": drawn,
         "legend": words.legend(report),
         "level": words.level_name(report),
-        "curves": [(draw(charts.draw_methods, table), table.task) for table in view.score_tables(report, metric)],
+        "curves": [
+            (draw(charts.draw_methods, table), f"{table.task}: {words.bars(report, metric)}") for table in view.score_tables(report, metric)
+        ],
         "grids": [(grid, view.shown(grid)) for grid in view.grids(report, metric)],
         "metrics": view.metric_rows(report),
         "patterns": _by_task(_at_most_shots(report, view.patterns(report)), lambda entry: draw(charts.draw_patterns, entry)),
-        "growth": [(draw(charts.draw_generations, found), found[0].task) for found in growing],
+        "growth": [(draw(charts.draw_generations, found), _caption(found[0])) for found in growing],
         "generations": view.generations(report),
         "confusions": [(task, [entry for entry, _ in found]) for task, found in _by_task(view.confusions(report), lambda _: None)],
         "reliabilities": _by_task(view.reliabilities(report), lambda entry: draw(charts.draw_reliability, entry)),
@@ -63,6 +75,14 @@ def study_page(report: Mapping[str, Any]) -> str:
     shown = {"warnings": report["warnings"], "patterns": values["patterns"], "ensembles": values["generations"]}
     shown |= {"calibration": values["reliabilities"], "errors": values["errors"]}
     return render("study.html.jinja", sections=sections(shown), **values)
+
+
+def _count(groups: Iterable[tuple[str, list[str]]]) -> int:
+    return sum(len(lines) for _, lines in groups)
+
+
+def _caption(found: view.Generation) -> str:
+    return f"{found.task}, {method_name(found.method)}, {shots_name(found.shots)}"
 
 
 def _drawing(drawn: bool) -> Callable[[Callable[..., str], Any], Markup | None]:

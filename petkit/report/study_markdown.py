@@ -11,6 +11,9 @@ from petkit.report.names import METRIC_NAMES, SHARES, method_name
 
 __all__ = ["escape", "study_markdown", "table"]
 
+_LINKED = re.compile(r"@|#(?=\d)|\bGH-(?=\d)|\b(?:https?|ftp|mailto|xmpp):|\bwww(?=\.)", re.IGNORECASE)
+"""Behind these a character without width goes: GitHub makes links of what would follow."""
+
 _MOST = 30
 """Sentences; the page has all."""
 
@@ -23,13 +26,29 @@ def study_markdown(report: Mapping[str, Any]) -> str:
 def _words(report: Mapping[str, Any]) -> Iterator[str]:
     yield f"# Few-shot study: {', '.join(escape(task['name']) for task in report['tasks'])}"
     yield from ("", escape(words.headline(report)), "")
-    lines = [line for _, found in words.sentences(report) for line in found]
-    yield from (f"- {escape(line)}" for line in lines[:_MOST])
-    if len(lines) > _MOST:
-        yield f"- ... and {len(lines) - _MOST} more comparisons in report.html."
+    first, rest = (
+        [f"- {escape(words.whole(name, line))}" for name, lines in groups for line in lines] for groups in words.findings(report)
+    )
+    yield from first[:_MOST]
+    if rest:
+        yield from (
+            "",
+            f"<details><summary>{words.undecided(len(rest))}</summary>",
+            "",
+            *rest[: max(0, _MOST - len(first))],
+            "",
+            "</details>",
+            "",
+        )
+    if len(first) + len(rest) > _MOST:
+        yield f"... and {len(first) + len(rest) - _MOST} more comparisons in report.html."
+    rule = words.intervals(report)
+    yield from ("", escape(rule)) if rule else ()
     yield from ("", escape(report["power"]["sentence"]))
-    gain = (report["gain_from_development"] or {}).get("sentence")
-    yield from ("", escape(gain)) if gain else ()
+    gain = report["gain_from_development"] or {}
+    yield from ("", escape(gain["sentence"])) if gain else ()
+    choices = [choice["sentence"] for choice in gain.get("choices", ()) if "sentence" in choice]  # older reports have one text for all
+    yield from ("", *(f"- {escape(line)}" for line in choices)) if choices else ()
     yield from ("", "**Warnings**", "", *(f"- {escape(line)}" for line in report["warnings"])) if report["warnings"] else ()
 
 
@@ -42,6 +61,8 @@ def _tables(report: Mapping[str, Any]) -> Iterator[str]:
             [method_name(method), *(f"{mean} ({ends})" if ends else mean for mean, ends in cells)] for method, cells in view.shown(grid)
         ]
         yield from table(["method", *grid.columns], rows)
+    same = words.same(report)
+    yield from ("", escape(same)) if same else ()
 
 
 def _provenance(report: Mapping[str, Any]) -> Iterator[str]:
@@ -64,10 +85,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown leaves alone: no markup, no HTML, no mention of anybody, one line.
+    """Text that Markdown leaves alone, in pull requests too: no markup, HTML, formula, link, mention or number of an issue; one line.
 
-    >>> escape("a|b *c* <d> @e")
-    'a\\\\|b \\\\*c\\\\* &lt;d&gt; @\\u200be'
+    >>> escape("a|b *c* <d> @e ~~f~~ $g$")
+    'a\\\\|b \\\\*c\\\\* &lt;d&gt; @\\u200be \\\\~\\\\~f\\\\~\\\\~ \\\\$g\\\\$'
+    >>> escape("owner/repo#12, C# and https://x.org")
+    'owner/repo#\\u200b12, C# and https:\\u200b//x.org'
     """
     text = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", text).replace("@", "@\u200b")
+    text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
+    return _LINKED.sub(lambda found: f"{found[0]}\u200b", text)

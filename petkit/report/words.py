@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-__all__ = ["SPREAD", "headline", "legend", "level_name", "sentences"]
+from petkit.report.names import METRIC_NAMES, SHARES, method_name, most_different, shots_name
+from petkit.report.view import SAME, same_on_all_splits
+
+__all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "legend", "level_name", "same", "undecided", "where", "whole"]
 
 SPREAD: Final = "mean ± standard deviation over splits"
 """What ± means, in all that petkit writes. An interval is written with both its ends."""
+
+Group = tuple[str, list[str]]
+"""A task, or the tasks of a mean, with what is said of it."""
+
+_NO_ROW: Final = ("zero-shot", "label-embedding")
+"""Methods that use no labelled row."""
+
+_ENDS: Final = re.compile(r"(?<= interval )(-?\d+\.\d+) to (-?\d+\.\d+)")
 
 
 def headline(report: Mapping[str, Any]) -> str:
@@ -16,6 +28,7 @@ def headline(report: Mapping[str, Any]) -> str:
     study = report["study"]
     given = [k for k in study["shots"] if k is not None]
     rows = f"{_and([str(k) for k in given])} labelled rows per label" if given else "labelled rows as given"
+    rows += ", or as given" if given and None in study["shots"] else ""
     adapted = f", adapted to the raw text for {study['adapt_steps']} steps" if study["adapt_steps"] else ""
     drawn = {"per-class": "drawn per label", "random": "drawn by chance", "given": "given"}[study["draw"]]
     return (
@@ -24,12 +37,93 @@ def headline(report: Mapping[str, Any]) -> str:
     )
 
 
-def sentences(report: Mapping[str, Any]) -> list[tuple[str | None, list[str]]]:
-    """What the comparisons say, by task; those over all tasks (None) come first."""
-    groups: dict[str | None, list[str]] = {None: []}
+def findings(report: Mapping[str, Any]) -> tuple[list[Group], list[Group]]:
+    """What the comparisons say, by ``where`` they hold: means over tasks and decided differences, then all that decides nothing.
+
+    The lines leave out where they hold: ``whole`` puts it back.
+    """
+    first: dict[str, list[str]] = {}
+    rest: dict[str, list[str]] = {}
     for comparison in report["comparisons"]:
-        groups.setdefault(comparison["task"], []).append(comparison["sentence"])
-    return [(task, lines) for task, lines in groups.items() if lines]
+        decided = comparison["task"] is None or comparison["verdict"] in ("ahead", "behind")
+        (first if decided else rest).setdefault(where(report, comparison), []).append(_said(comparison))
+    return list(first.items()), list(rest.items())
+
+
+def undecided(number: int) -> str:
+    """What stands above the comparisons that decide nothing.
+
+    >>> undecided(1), undecided(2)
+    ('1 comparison without a decided difference', '2 comparisons without a decided difference')
+    """
+    return f"{_many(number, 'comparison')} without a decided difference"
+
+
+def where(report: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    """The task of a comparison, or the tasks that it is a mean of: those that have both methods at this number of labelled rows."""
+    if comparison["task"] is not None:
+        return str(comparison["task"])
+    same = [c for c in report["comparisons"] if all(c[key] == comparison[key] for key in ("shots", "a", "b"))]
+    without = comparison.get("left_out", ())
+    mine = [c["task"] for c in same if c["task"] is not None and c["splits"] and c["task"] not in without]
+    left = [task["name"] for task in report["tasks"] if task["name"] not in mine]
+    if not left:
+        return f"Mean of all {_many(len(mine), 'task')}"
+    return f"Mean of {_many(len(mine), 'task')} ({f'all but {_and(left)}' if len(left) < len(mine) else _and(mine)})"
+
+
+def whole(name: str, line: str) -> str:
+    """A line of ``findings`` that stands by itself.
+
+    >>> whole("mood", "16 per label: PET is ahead.")
+    'mood, 16 per label: PET is ahead.'
+    """
+    return f"{name}, {line}"
+
+
+def _said(comparison: Mapping[str, Any]) -> str:
+    """The sentence from the number of labelled rows on; ends of intervals no further out than a difference can be."""
+    shots = f"{shots_name(comparison['shots'])}: "
+    _, found, said = comparison["sentence"].partition(f", {shots}")
+    most = most_different(comparison["metric"]) * (100 if comparison["metric"] in SHARES else 1)
+    line = shots + said if found else str(comparison["sentence"])
+    return _ENDS.sub(lambda ends: " to ".join(_limited(end, most) for end in ends.groups()), line)
+
+
+def _limited(end: str, most: float) -> str:
+    """A number as it is written, or the limit with as many decimals.
+
+    >>> _limited("-122.4", 100.0), _limited("99.9", 100.0)
+    ('-100.0', '99.9')
+    """
+    value, decimals = float(end), len(end.partition(".")[2])
+    return end if abs(value) <= most else f"{most if value > 0 else -most:.{decimals}f}"
+
+
+def intervals(report: Mapping[str, Any]) -> str | None:
+    """How intervals and verdicts go together; None where one comparison or none has an interval."""
+    tests = sum(comparison["splits"] > 1 for comparison in report["comparisons"])
+    if tests < 2:
+        return None
+    return (
+        f"Each interval is taken alone. Ahead and behind are decided by the test corrected for all {tests} comparisons (Holm), "
+        "so an interval may leave out 0 where nothing is decided."
+    )
+
+
+def same(report: Mapping[str, Any]) -> str | None:
+    """Why some scores have no interval over splits; None where all have one."""
+    metric = report["study"]["primary"]["metric"]
+    found = {row["method"] for row in report["summary"] if row["metric"] == metric and same_on_all_splits(row)}
+    if not found:
+        return None
+    methods = [method for method in report["study"]["methods"] if method in found]
+    without = [method_name(method) for method in methods if method in _NO_ROW]
+    others = [method_name(method) for method in methods if method not in _NO_ROW]
+    lines = [f"Where a score is the {SAME}, an interval over splits would have no width and say nothing of other splits."]
+    lines += [f"No labelled row is used by {_and(without)}, so no split changes anything."] if without else []
+    lines += [f"Other splits may give other scores of {_and(others)}."] if others else []
+    return " ".join(lines)
 
 
 def level_name(report: Mapping[str, Any]) -> str:
@@ -48,7 +142,14 @@ def legend(report: Mapping[str, Any]) -> str:
     return f"{SPREAD if several else 'mean'}, and the {level_name(report)} interval over {over}"
 
 
-def _and(words: list[str]) -> str:
+def bars(report: Mapping[str, Any], metric: str) -> str:
+    """What marks and bars of a figure of scores are."""
+    over = "over splits" if any(row["interval_splits"] for row in report["summary"]) else "over test rows"
+    unit = " in %" if metric in SHARES else ""
+    return f"mean {METRIC_NAMES[metric]}{unit}; bars are the {level_name(report)} interval {over}"
+
+
+def _and(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -17,7 +17,7 @@ from petkit.report import study, view, words
 from petkit.report.latex import study_latex
 from petkit.report.page import SECTIONS, TEMPLATES
 from petkit.report.study import study_page, write_study_report
-from petkit.report.study_markdown import study_markdown
+from petkit.report.study_markdown import escape, study_markdown
 from tests.petkit.report.sample_study import EVIL, sample_study
 
 SMALL = {"tasks": ("mood", "support & <complaints>"), "methods": ("pet", "ipet", "tfidf"), "splits": 2}
@@ -74,7 +74,7 @@ def test_numbers_of_the_summary_are_in_the_page() -> None:
     assert f"iPET{100 * row['mean']:.1f}" not in page()
     assert f"{100 * row['mean']:.1f} ± {100 * row['sd_splits']:.1f}{low} to {high}" in text_of(page())
     for comparison in report["comparisons"]:
-        assert comparison["sentence"] in text_of(page())
+        assert comparison["sentence"].removeprefix(f"{comparison['task']}, ") in text_of(page())
     assert report["power"]["sentence"] in text_of(page())
     assert words.headline(report) in text_of(page())
 
@@ -135,7 +135,12 @@ def test_those_who_do_not_see_the_page_find_their_way() -> None:
     assert all(attributes.get("scope") in ("col", "row") for attributes in found.all("th"))
     scrolling = [attributes for attributes in found.all("div") if attributes.get("class") == "scroll"]
     assert len(scrolling) == len(found.all("table"))
-    assert all(a.get("tabindex") == "0" and a.get("role") == "region" and a.get("aria-label") for a in scrolling)
+    assert all(a.get("tabindex") == "0" and a.get("role") == "group" and a.get("aria-label") for a in scrolling)
+    assert not [attributes for _, attributes in found.tags if attributes.get("role") == "region"], (
+        "a landmark for each table buries the others"
+    )
+    labels = [a["aria-label"] for a in scrolling]
+    assert len(labels) == len(set(labels)), "tables of one name cannot be told apart"
     drawings = found.all("svg")
     assert drawings
     ids = {attributes.get("id") for _, attributes in found.tags}
@@ -162,12 +167,115 @@ def test_the_same_report_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytes
     assert report == before, "what is shown is not changed"
 
 
+def with_mean(**changes: Any) -> dict[str, Any]:
+    """A study of three tasks, its first comparison a mean over those that have both methods at 16 per label: not ``ag_news``."""
+    report = sample_study(splits=2, methods=("pet", "tfidf"))
+    report["comparisons"] = [c for c in report["comparisons"] if (c["task"], c["shots"]) != ("ag_news", 16)]
+    mean = {"task": None, "shots": 16, "sentence": "Mean of 2 tasks, 16 per label: as much as that.", "verdict": "no difference"}
+    report["comparisons"].insert(0, {**report["comparisons"][0], **mean, **changes})
+    return report
+
+
+def test_a_mean_names_its_tasks() -> None:
+    report = with_mean()
+    mean = report["comparisons"][0]
+    assert words.where(report, mean) == "Mean of 2 tasks (all but ag_news)"
+    assert words.where(report, {**mean, "left_out": ["mood"]}) == "Mean of 1 task (support & <complaints>)"
+    assert words.where(report, {**mean, "shots": 4}) == "Mean of all 3 tasks"
+    assert "- Mean of 2 tasks (all but ag\\_news), 16 per label: as much as that." in study_markdown(report).splitlines()
+    assert "Mean of 2 tasks (all but ag_news)" in [text for tag, text in Page(study_page(report).replace("<wbr>", "")).texts if tag == "h3"]
+
+
+def test_means_and_decided_differences_come_first() -> None:
+    report = with_mean()
+    for number, comparison in enumerate(report["comparisons"][1:]):
+        comparison["verdict"] = ("behind", "no difference", "too few splits")[number % 3]
+    first, rest = words.findings(report)
+    assert [len(report["comparisons"]), sum(len(lines) for _, lines in first), sum(len(lines) for _, lines in rest)] == [6, 3, 3]
+    assert first[0] == ("Mean of 2 tasks (all but ag_news)", ["16 per label: as much as that."])
+    together = [words.whole(name, line) for name, lines in (*first[1:], *rest) for line in lines]
+    assert sorted(together) == sorted(c["sentence"] for c in report["comparisons"][1:])
+    shown, _, left = study_markdown(report).partition("<details><summary>3 comparisons without a decided difference</summary>")
+    assert (shown.count("\n- "), left.partition("</details>")[0].count("\n- ")) == (3, 3)
+
+
+@pytest.mark.parametrize(("copies", "is_open"), [(1, True), (3, False)])
+def test_what_decides_nothing_is_folded_away_where_it_is_much(copies: int, is_open: bool) -> None:
+    report = sample_study(tasks=("mood",), shots=(16,), splits=2, methods=("pet", "tfidf", "majority", "ipet"))
+    report["comparisons"] = [{**c, "verdict": "no difference"} for c in report["comparisons"]] * copies
+    found = Page(study_page(report))
+    assert f"{3 * copies} comparisons without a decided difference" in [text.strip() for tag, text in found.texts if tag == "summary"]
+    assert ("open" in found.all("details")[0]) == is_open
+    assert "No comparison decides a difference." in text_of(study_page(report))
+
+
+def test_it_is_said_once_that_intervals_are_taken_alone() -> None:
+    number = len(sample_study(**SMALL)["comparisons"])
+    said = f"Each interval is taken alone. Ahead and behind are decided by the test corrected for all {number} comparisons (Holm)"
+    assert text_of(page()).count(said) == 1
+    one = sample_study(tasks=("mood",), shots=(16,), splits=2, methods=("pet", "tfidf"))
+    assert words.intervals(one) is None, "with one comparison there is nothing to correct"
+
+
+@pytest.mark.parametrize(
+    ("metric", "written", "shown"),
+    [
+        ("accuracy", "-122.4 to 99.9", "-100.0 to 99.9"),
+        ("mcc", "-2.400 to 0.100", "-2.000 to 0.100"),
+        ("log_loss", "-3.000 to 4.000", "-3.000 to 4.000"),
+    ],
+)
+def test_intervals_of_differences_end_where_differences_do(metric: str, written: str, shown: str) -> None:
+    report = with_mean(metric=metric, sentence=f"Mean of 2 tasks, 16 per label: 5.0 more, 95 % interval {written}, on 1 of 2 splits.")
+    first, _ = words.findings(report)
+    assert first[0][1] == [f"16 per label: 5.0 more, 95 % interval {shown}, on 1 of 2 splits."]
+
+
+def test_scores_that_no_split_changes_have_no_interval() -> None:
+    report = sample_study(tasks=("mood",), shots=(16,), splits=2, methods=("pet", "zero-shot", "majority"))
+    assert words.same(report) is None
+    for row in report["summary"]:
+        if row["method"] != "pet":
+            row.update(mean=0.525, sd_splits=0.0, interval_splits=[0.525, 0.525], values=[0.525, 0.525])
+    found = text_of(study_page(report))
+    assert found.count("52.5 ± 0.0same on all splits") == 2
+    assert "52.5 to 52.5" not in found
+    assert "No labelled row is used by untrained patterns, so no split changes anything." in found
+    assert "Other splits may give other scores of most frequent label." in found
+    assert "| untrained patterns | 52.5 ± 0.0 (same on all splits) |" in study_markdown(report)
+
+
+def test_the_headline_says_where_splits_were_given() -> None:
+    report = sample_study(**SMALL)
+    assert "with 4 and 16 labelled rows per label: " in words.headline(report)
+    report["study"]["shots"] = [16, None]
+    assert "with 16 labelled rows per label, or as given: " in words.headline(report)
+    report["study"]["shots"] = [None]
+    assert "with labelled rows as given: " in words.headline(report)
+
+
+def test_calibration_errors_are_said_to_be_means() -> None:
+    found = next(entry for entry in view.reliabilities(sample_study(**SMALL)) if entry.method == "pet")
+    assert found.cells == 2
+    assert "calibration errors are means over splits and seeds" in text_of(page())
+
+
+@pytest.mark.slow
+def test_figures_say_what_they_show() -> None:
+    captions = [text for tag, text in Page(page(drawn=True)).texts if tag == "figcaption"]
+    assert "mood: mean accuracy in %; bars are the 95 % interval over splits" in captions
+    assert len([text for text in captions if text.endswith("% (mean over splits and seeds)")]) == 6
+    assert "mood, iPET, 16 per label" in captions
+    report = sample_study(tasks=("mood",), shots=(16,), splits=1, methods=("pet", "tfidf"))
+    assert words.bars(report, "mcc") == "mean Matthews correlation; bars are the 95 % interval over test rows"
+
+
 def test_markdown_for_pull_requests() -> None:
     report = sample_study(**SMALL)
     found = study_markdown(report)
-    row = next(r for r in report["summary"] if (r["task"], r["shots"], r["method"], r["metric"]) == ("mood", 4, "pet", "accuracy"))
+    row = next(r for r in report["summary"] if (r["task"], r["shots"], r["method"], r["metric"]) == ("mood", 4, "ipet", "accuracy"))
     low, high = (f"{100 * end:.1f}" for end in row["interval_splits"])
-    assert f"| PET | {100 * row['mean']:.1f} ± {100 * row['sd_splits']:.1f} ({low} to {high}) |" in found
+    assert f"| iPET | {100 * row['mean']:.1f} ± {100 * row['sd_splits']:.1f} ({low} to {high}) |" in found
     assert "<complaints>" not in found
     assert re.sub(r"&(amp|lt|gt);", "", found).count("&") == 0
     tables = [line for line in found.splitlines() if line.startswith("|")]
@@ -179,6 +287,25 @@ def test_markdown_says_how_many_comparisons_it_leaves_out() -> None:
     assert len(report["comparisons"]) == 30
     report["comparisons"] *= 2
     assert "and 30 more comparisons" in study_markdown(report)
+    assert study_markdown(report).count("\n- ") == 30 + len(report["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("~~x~~", r"\~\~x\~\~"),
+        ("$x$", r"\$x\$"),
+        ("see #12", "see #\u200b12"),
+        ("a/b#1", "a/b#\u200b1"),
+        ("GH-3", "GH-\u200b3"),
+        ("https://x.org", "https:\u200b//x.org"),
+        ("www.x.org", "www\u200b.x.org"),
+        ("me@x.org", "me@\u200bx.org"),
+        ("C# # a, https at 12:30", "C# # a, https at 12:30"),
+    ],
+)
+def test_nothing_becomes_a_link_a_formula_or_struck_out(text: str, wanted: str) -> None:
+    assert escape(text) == wanted
 
 
 def test_latex_is_escaped_and_balanced() -> None:
