@@ -89,20 +89,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from petkit.backbones import MaskedLM
 from petkit.compute import choose_device
 from petkit.encoding import Encoder
 from petkit.loading import load_task
+from petkit.members import MemberData, train_member
+from petkit.objectives import Vocabulary
 from petkit.pipeline import Data, read_data
 from petkit.pvp import PVP, Pattern, Task, Verbalizer
 from petkit.rows import Rows
 from petkit.scoring import plan
-from petkit.settings import Settings
-from tests.builders import sentences, tokenizer
+from petkit.settings import MemberSettings, Settings
+from tests.builders import random_masked_lm, sentences, tokenizer
 from tests.tiny_runs import TOPICS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,6 +201,39 @@ def test_words_live_in_the_task_whatever_their_number() -> None:
     several = {"World": ["World", "world", "planet"], "Sports": ("Sports", "match"), "Business": "Business"}
     task = Task(name="t", fields=("text",), patterns=("{mask} {text}",), verbalizer=several)
     assert task.pvps[0].verbalizer.words == (("World", "world", "planet"), ("Sports", "match"), ("Business",))
+
+
+# Training
+
+
+class Reads(TorchDispatchMode):
+    """Counts, for each update, how often a number was read out of a tensor: on a GPU the host waits for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts, self.now = list[int](), 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.now += str(func).startswith("aten._local_scalar_dense")
+        return func(*args, **(kwargs or {}))
+
+    def step(self) -> None:
+        self.counts.append(self.now)
+        self.now = 0
+
+
+@pytest.mark.parametrize("words", ["Sports", "numberless tablefile"])
+def test_losses_are_read_when_they_are_reported_and_not_before(words: str) -> None:
+    """`loss.item()` waits for the GPU in every micro-batch (wrapper.py:312)."""
+    tok, pvp = tokenizer("wordpiece"), PVP(Pattern("{text} ( {mask} )"), Verbalizer({"a": words, "b": "World"}))
+    model = MaskedLM(random_masked_lm("bert", vocab_size=len(tok)))
+    data = MemberData.of(Encoder(tok, max_length=40), pvp, rows(6, labels=2), rows(20, start=60))
+    settings = MemberSettings(steps=60, batch=2, accumulate=2, unlabeled_batch=2, mlm_weight=0.1)
+    with Reads() as reads:
+        context: Any = SimpleNamespace(progress=lambda *told, **means: reads.step(), work=Path("nowhere"))
+        train_member(model, data, settings, Vocabulary.of(tok), seed=1, context=context)
+    reported = {49: 3, 59: 3}  # loss, label, mlm: each one number, every fifty updates and at the end
+    assert {update: count for update, count in enumerate(reads.counts) if count} == reported
 
 
 # Settings and devices
