@@ -23,7 +23,7 @@ from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
 from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.ranks import barrier, joined, ranks, tell
 from petkit.pretraining.settings import PretrainSettings
-from petkit.pretraining.starting import join_learners, lengthen, start_model
+from petkit.pretraining.starting import join_learners, lengthen, other_vocabulary, start_model
 from petkit.pretraining.tasks import left_out, make_tasks, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
@@ -240,7 +240,9 @@ def run_pretraining(
 
 
 def _notices(settings: PretrainSettings) -> Iterator[str]:
-    """What the user should know of the checkpoint."""
+    """What the user should know of the checkpoint and its tokenizer."""
+    if (notice := other_vocabulary(settings)) is not None:
+        yield notice
     if settings.init is None or not any(getattr(objective, "boundary", False) for objective in settings.rows_of_table()):
         return
     if not (Path(resolve(settings.init)) / BOUNDARY_FILE).is_file():

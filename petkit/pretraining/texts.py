@@ -15,6 +15,7 @@ from petkit.pretraining.architectures import architecture
 from petkit.pretraining.corpus import read_documents
 from petkit.pretraining.sections import set_apart
 from petkit.pretraining.settings import PretrainSettings
+from petkit.pretraining.starting import check_tokenizer
 from petkit.pretraining.tokenizers import new_tokenizer
 from petkit.pretraining.tokens import SplitTokens, split_documents, split_tokens
 
@@ -86,8 +87,12 @@ def data_sets(sources: Sequence[str], column: str, *, encoding: str = ENCODING, 
 
 
 def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path, cache: Path) -> tuple[Any, dict[str, SplitTokens]]:
-    """The tokenizer, and each data set's tokens, in ``cache``. ``work``: where a new tokenizer is kept."""
+    """The tokenizer, and each data set's tokens, in ``cache``. ``work``: where a new tokenizer is kept.
+
+    Raises as ``check_tokenizer``, before anything is tokenised.
+    """
     tokenizer = _tokenizer(sets, settings, work / "tokenizer")
+    check_tokenizer(tokenizer, settings)
     segment = chinese_segmenter() if any(name.startswith("chinese-") for name in settings.objectives) else None
     return tokenizer, {name: text.tokens(tokenizer, settings, cache, segment) for name, text in sets.items()}
 
@@ -106,6 +111,7 @@ def _tokenizer(sets: Mapping[str, Text], settings: PretrainSettings, kept: Path)
             keep=settings.keep,
             model_max_length=settings.max_positions,
             architecture=settings.arch,
+            objectives=settings.rows_of_table(),
         )
         with staged_directory(kept) as staging:
             made.save_pretrained(str(staging))

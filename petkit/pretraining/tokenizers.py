@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from petkit.choices import legal_are
 from petkit.errors import SettingsError
+from petkit.objectives import Denoising, NextToken, Permutation, SpanCorruption, Vocabulary, select_t5_spans, span_counts, t5_lengths
+from petkit.objectives import texttotext as t2t
 from petkit.pretraining.bytelevel import train_bytelevel
 from petkit.pretraining.unigram import train_unigram
 from petkit.pretraining.wordpiece import train_wordpiece
 
-__all__ = ["Kind", "new_tokenizer"]
+__all__ = ["Kind", "missing_tokens", "needed_tokens", "new_tokenizer"]
 
 Kind = Literal["wordpiece", "bytelevel", "unigram"]
 
@@ -68,12 +72,13 @@ _ROBERTA = _Style(
     wide_mask=True,
 )
 _GPT2 = _Style(("<|endoftext|>", "<|pad|>"), _roles(bos="<|endoftext|>", eos="<|endoftext|>", pad="<|pad|>"), None, None)
+_SENTINELS: Final = tuple(f"<extra_id_{number}>" for number in reversed(range(100)))
 _T5 = _Style(
     ("<pad>", "</s>", "<unk>"),
     _roles(pad="<pad>", eos="</s>", unk="<unk>"),
     "$A </s>",
     "$A </s> $B </s>",
-    last=tuple(f"<extra_id_{number}>" for number in reversed(range(100))),
+    last=_SENTINELS,
 )
 _XLNET = _Style(
     ("<unk>", "<s>", "</s>", "<cls>", "<sep>", "<pad>", "<mask>"),
@@ -110,6 +115,7 @@ def new_tokenizer(
     lowercase: bool | None = None,
     model_max_length: int = 512,
     architecture: str | None = None,
+    objectives: Sequence[Any] = (),
 ) -> Any:
     """A fast transformers tokenizer with ``size`` pieces at most, trained on texts that are streamed; the same for the same texts.
 
@@ -123,6 +129,7 @@ def new_tokenizer(
         lowercase: None for what is usual (WordPiece and ALBERT: yes; others: no).
         model_max_length: what the tokenizer says of the model that is to read it.
         architecture: whose special tokens; None for the kind's usual ones.
+        objectives: rows of petkit.objectives; the special tokens that they need and the architecture lacks are added.
 
     Raises:
         SettingsError: an unknown kind, or ``size`` leaves no room. DataError: the texts hold nothing.
@@ -134,6 +141,7 @@ def new_tokenizer(
         raise SettingsError(f"tokenizer {kind!r} is unknown; {legal_are(kind, ('wordpiece', 'bytelevel', 'unigram'))}")
     style = _STYLES.get(architecture or kind, _STYLES[kind])
     style = _STYLES[kind] if kind == "unigram" and style is _GPT2 else style  # which has no unknown token
+    style = _with_needed(style, {name for objective in objectives for name in needed_tokens(objective)})
     lower = style.lowercase if lowercase is None else lowercase
     if kind == "bytelevel":
         backend = train_bytelevel(texts, size=size, specials=(*style.tokens, *style.last), keep=keep, lowercase=lower)
@@ -141,6 +149,69 @@ def new_tokenizer(
         unknown = style.roles["unk_token"]
         backend = train_unigram(texts, size=size, specials=style.tokens, last=style.last, unknown=unknown, keep=keep, lowercase=lower)
     return _wrapped(backend, style, kind, model_max_length)
+
+
+# What objectives need
+
+
+_ADDED: Final[Mapping[str, str]] = MappingProxyType({"bos": "<s>", "eos": "</s>", "mask": "<mask>"})
+"""By role: what a family that has no such token gets."""
+_BLANKS: Final = (t2t.masked, t2t.collapsed)
+"""Parts that write masks, or the first sentinel where there is no mask token."""
+
+
+def needed_tokens(objective: Any) -> frozenset[str]:
+    """The special tokens without which an objective makes no batches: ``mask``, ``cls``, ``sep``, ``bos``, ``eos``, ``sentinels``, and
+    ``blank`` for a mask or a sentinel.
+
+    >>> from petkit.objectives import preset
+    >>> [sorted(needed_tokens(preset(name))) for name in ("mlm", "causal", "t5", "t5-mass", "bart")]
+    [['cls', 'mask', 'sep'], ['eos'], ['eos', 'sentinels'], ['blank', 'eos'], ['bos', 'eos', 'mask']]
+    """
+    if isinstance(objective, NextToken | Permutation):
+        return frozenset({"eos"})
+    if isinstance(objective, Denoising):
+        return frozenset({"bos", "eos"} | ({"mask"} if {"infill", "mask"} & set(objective.noises) else set()))
+    if isinstance(objective, SpanCorruption):
+        parts = [getattr(part, "func", part) for part in (objective.inputs, objective.targets)]
+        sentinels = {"sentinels"} if t2t.sentinel_inputs in parts or t2t.sentinel_targets in parts else set()
+        return frozenset({"eos"} | sentinels | ({"blank"} if any(part in _BLANKS for part in parts) else set()))
+    return frozenset({"mask", "cls", "sep"})
+
+
+def missing_tokens(objective: Any, vocabulary: Vocabulary, *, length: int) -> list[str]:
+    """In words, the special tokens that an objective needs and a tokenizer lacks.
+
+    Args:
+        length: the longest row's tokens, which decide how many sentinels T5's spans take; for spans drawn one by one it needs some.
+    """
+    found = len(vocabulary.sentinels)
+    lacking = []
+    for name in sorted(needed_tokens(objective)):
+        if name == "blank":
+            lacking += [] if found or vocabulary.mask_id is not None else ["a mask token or sentinels (<extra_id_0>, ...)"]
+        elif name == "sentinels":
+            least = _spans(objective, length)
+            lacking += [] if found >= least else [f"{least} or more sentinels (<extra_id_0>, ...; it has {found})"]
+        elif getattr(vocabulary, f"{name}_id") is None:
+            lacking.append(f"a {name} token")
+    return lacking
+
+
+def _spans(objective: SpanCorruption, length: int) -> int:
+    """Sentinels of a row of ``length`` tokens of inputs; 1 where nobody knows."""
+    if objective.select is not select_t5_spans or objective.mean is None or objective.rate is None:
+        return 1
+    raw = t5_lengths(length, rate=objective.rate, mean=objective.mean)[0]
+    return int(span_counts(np.array([raw]), rate=objective.rate, mean=objective.mean)[1][0])
+
+
+def _with_needed(style: _Style, needed: set[str]) -> _Style:
+    """The family's tokens with those that objectives need too: roles behind the others, sentinels at the end."""
+    roles = {f"{role}_token": token for role, token in _ADDED.items() if role in needed and f"{role}_token" not in style.roles}
+    wide = style.wide_mask or "mask_token" in roles
+    last = style.last or (_SENTINELS if "sentinels" in needed else ())
+    return replace(style, tokens=(*style.tokens, *roles.values()), roles={**style.roles, **roles}, last=last, wide_mask=wide)
 
 
 def _wrapped(backend: Any, style: _Style, kind: Kind, model_max_length: int) -> Any:
@@ -163,7 +234,7 @@ def _frame(backend: Any, style: _Style, kind: Kind) -> Any:
 
     if style.single is None:
         return processors.ByteLevel(trim_offsets=False)
-    if style is _ROBERTA and kind == "bytelevel":
+    if style.single == _ROBERTA.single and kind == "bytelevel":
         sep, cls = ((token, backend.token_to_id(token)) for token in (style.roles["sep_token"], style.roles["cls_token"]))
         return processors.RobertaProcessing(sep, cls, trim_offsets=True, add_prefix_space=False)
     ids = [

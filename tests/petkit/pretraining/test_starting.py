@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
+from petkit.errors import SettingsError
 from petkit.objectives import preset
-from petkit.pretraining import repeat_positions
+from petkit.pretraining import PretrainSettings, repeat_positions, run_pretraining, texts
 from petkit.pretraining.architectures import new_model
 from petkit.pretraining.learners import learner_for
+from petkit.pretraining.tokenizers import new_tokenizer
+from tests.builders import docstrings, tiny_masked_lm
 from tests.petkit.pretraining.learners.tiny import OF_ARCHITECTURE, tiny, vocabulary, words
 
 
@@ -67,3 +71,59 @@ def test_a_boundary_head_is_found_where_the_checkpoint_is(tmp_path: Path, monkey
     kept, found, new = (dict(learner.boundary.state_dict()) for learner in (saved, opened, other))
     assert all(torch.equal(found[name], kept[name]) for name in kept)
     assert not torch.equal(new["first.weight"], kept["first.weight"])
+
+
+SMALL: dict[str, Any] = {"layers": 1, "hidden": 64, "rows": 4, "length": 24, "held_out": 0.1, "steps": 2, "vocabulary": 500}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> str:
+    path = tmp_path / "text.txt"
+    path.write_text("\n\n".join(docstrings()[:40]))
+    return str(path)
+
+
+def saved(folder: Path, kind: Any, size: int = 500, **more: Any) -> str:
+    new_tokenizer(kind, lambda: docstrings()[:40], size=size, **more).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("arch", "objective"), [("bart", "t5"), ("t5", "bart"), ("bart", "span-collapse")])
+def test_objectives_of_the_other_text_to_text_model_get_their_tokens(arch: str, objective: str, source: str, tmp_path: Path) -> None:
+    settings = PretrainSettings(**SMALL, arch=arch, objectives=(objective,))
+    assert run_pretraining([source], settings, str(tmp_path / "run"))["held_out"]["denoising"] > 0
+
+
+def test_a_given_tokenizer_that_lacks_tokens_is_refused_before_it_reads_text(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "split_tokens", lambda *_, **__: pytest.fail("it read the text"))
+    bart, t5 = saved(tmp_path / "bart", "bytelevel"), saved(tmp_path / "t5", "unigram")
+    for arch, objective, path, named in (
+        ("bart", "t5", bart, r"--objective t5 needs 1 or more sentinels \(<extra_id_0>, ...; it has 0\)"),
+        ("t5", "bart", t5, "--objective bart needs a bos token and a mask token"),
+    ):
+        settings = PretrainSettings(**SMALL, arch=arch, objectives=(objective,), tokenizer=path)
+        with pytest.raises(SettingsError, match=rf"the tokenizer of {path} does not do \(--tokenizer names another\): {named}"):
+            run_pretraining([source], settings, str(tmp_path / f"run {arch}"))
+        assert not list((tmp_path / f"run {arch}").glob("[!.]*"))
+
+
+def test_a_tokenizer_larger_than_the_checkpoint_is_refused(source: str, tmp_path: Path) -> None:
+    init = str(tiny_masked_lm("bert", tmp_path / "init"))
+    large = AutoTokenizer.from_pretrained(init)
+    large.add_tokens([f"extra{i}" for i in range(1000)])
+    large.save_pretrained(tmp_path / "large")
+    settings = PretrainSettings(**SMALL, init=init, tokenizer=str(tmp_path / "large"))
+    with pytest.raises(SettingsError, match=rf"it has \d+ tokens, and {init} embeddings for \d+"):
+        run_pretraining([source], settings, str(tmp_path / "run"))
+
+
+def test_a_tokenizer_with_other_numbers_than_the_checkpoints_is_told(source: str, tmp_path: Path) -> None:
+    init, told = str(tiny_masked_lm("bert", tmp_path / "init")), list[str]()
+    small = saved(tmp_path / "small", "wordpiece", size=200)
+    for name, tokenizer in (("other", small), ("own", init)):
+        settings = PretrainSettings(**SMALL, init=init, tokenizer=tokenizer)
+        run_pretraining([source], settings, str(tmp_path / name), on_notice=told.append)
+    (notice,) = told
+    assert f"tokens of --tokenizer {small} are other ones in {init} or unknown there" in notice

@@ -17,9 +17,9 @@ from transformers import AutoTokenizer
 
 from petkit.encoding.tokenizing import plain_backend
 from petkit.errors import DataError, SettingsError
-from petkit.objectives import Vocabulary
-from petkit.pretraining.architectures import ARCHITECTURES
-from petkit.pretraining.tokenizers import new_tokenizer
+from petkit.objectives import PRESETS, Vocabulary, preset
+from petkit.pretraining.architectures import ARCHITECTURES, kind_of
+from petkit.pretraining.tokenizers import missing_tokens, needed_tokens, new_tokenizer
 from tests.builders import docstrings, sentences
 
 KEEP = ("Sports", "terrible", "Caf\u00e9", "xylophone", "World Cup's")
@@ -107,6 +107,65 @@ def test_objectives_find_what_they_need(kind: Any, architecture: str) -> None:
     assert len(words.sentinels) == (100 if architecture == "t5" else 0)
     if architecture == "bart":
         assert words.special[[words.need("mask_id", "bart"), words.need("bos_id", "bart")]].all()
+
+
+LEARNABLE = sorted(
+    {
+        (row.name, tuple(sorted(needed_tokens(objective))), objective.name)
+        for row in ARCHITECTURES.values()
+        for objective in PRESETS.values()
+        if kind_of(objective) in row.kinds
+    }
+)
+
+
+@cache
+def made_for(architecture: str, needed: tuple[str, ...], name: str) -> Any:
+    """As ``petkit pretrain`` makes it for this objective; what is made depends on what it needs alone."""
+    kind = ARCHITECTURES[architecture].tokenizer
+    return new_tokenizer(kind, texts, size=SIZE, model_max_length=128, architecture=architecture, objectives=[preset(name)])
+
+
+@pytest.mark.parametrize(("architecture", "needed"), sorted({case[:2] for case in LEARNABLE}))
+def test_a_new_tokenizer_has_what_every_objective_of_its_architecture_needs(architecture: str, needed: tuple[str, ...]) -> None:
+    names = [name for other, tokens, name in LEARNABLE if (other, tokens) == (architecture, needed)]
+    vocabulary = Vocabulary.of(made_for(architecture, needed, names[0]))
+    for name in names:
+        assert missing_tokens(preset(name), vocabulary, length=512) == []
+    assert vocabulary.special[list(vocabulary.sentinels)].all()
+
+
+@pytest.mark.parametrize(("architecture", "name"), [("t5", "bart"), ("bart", "t5")])
+def test_added_special_tokens_change_nothing_else_and_are_saved(architecture: str, name: str, tmp_path: Path) -> None:
+    words, plain = (
+        made_for(architecture, tuple(sorted(needed_tokens(preset(name)))), name),
+        made(ARCHITECTURES[architecture].tokenizer, architecture),
+    )
+    ids = {role: getattr(plain, role) for role in ("pad_token", "eos_token", "unk_token")}
+    assert ids.items() <= words.special_tokens_map.items()
+    pair = [words.convert_ids_to_tokens(i) for i in words("a", "a")["input_ids"] if i in words.all_special_ids]
+    assert pair == [plain.convert_ids_to_tokens(i) for i in plain("a", "a")["input_ids"] if i in plain.all_special_ids]
+    words.save_pretrained(tmp_path)
+    transformers.AutoConfig.for_model(architecture).save_pretrained(tmp_path)
+    opened = AutoTokenizer.from_pretrained(tmp_path)
+    assert opened.get_vocab() == words.get_vocab()
+    assert opened.special_tokens_map == words.special_tokens_map
+    assert Vocabulary.of(opened).sentinels == Vocabulary.of(words).sentinels
+    for text in sentences()[:20]:
+        assert dict(opened(text)) == dict(words(text))
+
+
+def test_what_an_objective_lacks_is_named() -> None:
+    t5, gpt2 = Vocabulary.of(made("unigram", "t5")), Vocabulary.of(made("bytelevel", "gpt2"))
+    assert missing_tokens(preset("bart"), t5, length=32) == ["a bos token", "a mask token"]
+    assert missing_tokens(preset("bart-permute"), t5, length=32) == ["a bos token"]
+    assert missing_tokens(preset("t5-mass"), t5, length=32) == []
+    assert missing_tokens(preset("t5-mass"), gpt2, length=32) == ["a mask token or sentinels (<extra_id_0>, ...)"]
+    assert missing_tokens(preset("t5-replace-spans"), gpt2, length=32) == ["1 or more sentinels (<extra_id_0>, ...; it has 0)"]
+    assert missing_tokens(preset("t5"), t5, length=1600) == []
+    (few,) = missing_tokens(preset("t5"), t5, length=2600)
+    assert few == "144 or more sentinels (<extra_id_0>, ...; it has 100)"
+    assert missing_tokens(preset("mlm"), gpt2, length=32) == ["a cls token", "a mask token", "a sep token"]
 
 
 @pytest.mark.parametrize(("kind", "architecture"), ALL)
