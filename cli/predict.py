@@ -83,7 +83,11 @@ def _options(
         raise SettingsError("give either a FILE (- for standard input) or --text, " + ("not both" if file else "and neither is given"))
     if format not in (None, "jsonl", "csv"):
         raise SettingsError(f"--format is {format!r}; {legal_are(format, ('jsonl', 'csv'))}")
-    return {"format": format, "columns": pairs(columns, "--column"), "quotes": quotes, **({"encoding": encoding} if encoding else {})}
+    given = [flag for flag, value in (("--column", columns), ("--encoding", encoding), ("--no-quotes", not quotes)) if value]
+    found: dict[str, Any] = {"format": format, "columns": pairs(columns, "--column"), "quotes": quotes}
+    if text and given:
+        raise SettingsError(f"{', '.join(given)}: for a FILE only; with --text, leave it out")
+    return found | ({"encoding": encoding} if encoding else {})
 
 
 def _label_all(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import reprlib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -171,7 +173,8 @@ class Ensemble:
 def rows_of(texts: Texts, fields: Sequence[str]) -> Rows:
     """Texts as rows with these fields; rows pass as they are.
 
-    Raises DataError, naming the fields, for a string where there are several, a tuple of another length, a field that is not there.
+    Raises DataError, naming the texts' places, for values that are no strings, a string where there are several fields, a tuple of
+    another length, a field that is not there.
 
     >>> rows_of([("a", "b")], ("premise", "hypothesis")).row(0)
     {'premise': 'a', 'hypothesis': 'b'}
@@ -186,12 +189,22 @@ def rows_of(texts: Texts, fields: Sequence[str]) -> Rows:
 
 def _row(text: Any, fields: Sequence[str], place: int) -> Mapping[str, str]:
     values = [text] if isinstance(text, str) else text
+    if isinstance(values, bytes) or not isinstance(values, Iterable):
+        raise DataError(f"text {place} is {_shown(values)}; a text is a string")
+    values = values if isinstance(values, Mapping) else list(values)
+    found = f"the keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else f"{len(values)} of them"
     if not isinstance(values, Mapping) and len(values) == len(fields):
         values = dict(zip(fields, values, strict=True))
-    if isinstance(values, Mapping) and all(isinstance(values.get(name), str) for name in fields):
-        return values
-    found = f"the keys {', '.join(map(str, values))}" if isinstance(values, Mapping) else f"{len(values)} of them"
-    raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; it has {found}")
+    if not isinstance(values, Mapping) or any(name not in values for name in fields):
+        raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; it has {found}")
+    odd = [f"its {name} is {_shown(values[name])}" for name in fields if not isinstance(values[name], str)]
+    if odd:
+        raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; {', '.join(odd)}")
+    return values
+
+
+def _shown(value: object) -> str:
+    return f"{reprlib.repr(value)}, a {type(value).__name__}"
 
 
 def classifier_folder(root: Path) -> Path:
@@ -220,10 +233,11 @@ def _no_result(root: Path, what: str, legal: str) -> RunError | ModelError:
         method = report.get("settings", {}).get("method", "unknown")
         return RunError(f"{root} is a finished run without {what} (method {method}); {legal}")
     if (root / "model").is_dir() and (root / "run.json").is_file():
-        return RunError(f"{root} is a pretraining run; train a classifier from it with petkit train TASK --model {root / 'model'}")
+        model = shlex.quote(str(root / "model"))
+        return RunError(f"{root} is a pretraining run; train a classifier from it with petkit train TASK --model {model}")
     if (root / "run.json").is_file():
         return RunError(
-            f"{root} is not finished: it has no {what} yet. petkit status {root} shows what is left; "
+            f"{root} is not finished: it has no {what} yet. petkit status {shlex.quote(str(root))} shows what is left; "
             "run the petkit train command again to finish it"
         )
     return ModelError(f"{root} is neither a run nor a classifier of petkit (it has no run.json and no {_CARD})")

@@ -91,7 +91,13 @@ def test_strings_tuples_dicts_and_rows_mean_the_same() -> None:
         (["a"], "text 1 must give the fields premise, hypothesis as strings; it has 1 of them"),
         ([("a", "b"), ("a", "b", "c")], "text 2 .* 3 of them"),
         ([{"premise": "a", "text": "b"}], "the keys premise, text"),
-        ([("a", 3)], "as strings"),
+        ([("a", 3)], "text 1 must give the fields premise, hypothesis as strings; its hypothesis is 3, a int"),
+        ([("a", "b"), {"premise": "a", "hypothesis": None}], "text 2 must give the fields .*; its hypothesis is None, a NoneType"),
+        ([("a", "b"), None], "text 2 is None, a NoneType; a text is a string"),
+        ([float("nan")], "text 1 is nan, a float; a text is a string"),
+        ([7], "text 1 is 7, a int; a text is a string"),
+        ([b"ab"], "text 1 is b'ab', a bytes; a text is a string"),
+        ([np.float64("nan")], "text 1 is .*nan.*, a float64; a text is a string"),
     ],
 )
 def test_texts_that_do_not_fit_are_named(texts: Any, message: str) -> None:
