@@ -17,7 +17,7 @@ from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_threads, default_token_budget
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
 from petkit.ensemble import member_weights
-from petkit.errors import DataError, RunError
+from petkit.errors import DataError, RunError, SettingsError, raise_problems
 from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
 from petkit.ipet import shortfalls
@@ -31,7 +31,7 @@ from petkit.report import write_report
 from petkit.rowfiles import load_rows, save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, recorded
-from petkit.settings import Settings, apply_changes, preset, preset_for
+from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
 from petkit.stages import ROWS
 from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
@@ -126,8 +126,7 @@ def train_run(
     _check_data(task, data, settings)
     if settings.method not in ("supervised", "tfidf"):
         check_words(task, settings, data.pool, model, trust_remote_code=trust_remote_code)
-    for notice in _notices(data, model, settings, begun=(root / MANIFEST).is_file()):
-        on_notice(notice)
+    notices = _notices(data, model, settings, begun=(root / MANIFEST).is_file())
     common = {
         "task": task_spec(task),
         "model": model,
@@ -141,6 +140,8 @@ def train_run(
         RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run,
         withdrawn_if_refused(run, prepares=_prepares, also=(INCOMING,)),
     ):
+        for notice in notices:  # now that the folder can be used: mistakes come first
+            on_notice(notice)
         for change in run.version_changes:
             on_notice(f"version changed since the run began: {change}")
         for notice in computing_on(device, settings.precision):
@@ -222,7 +223,8 @@ def read_data(
 
 
 def _check_data(task: Task, data: Data, settings: Settings) -> None:
-    """What a method cannot do without."""
+    """What a method cannot do without, and batches beyond its rows."""
+    raise_problems(SettingsError, "settings", batch_problems(settings, labeled=len(data.train), unlabeled=len(data.pool)))
     if len(data.train):
         check_classes(data.train, task)
     if settings.method in ("supervised", "tfidf") and not len(data.train):

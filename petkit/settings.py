@@ -19,7 +19,7 @@ from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.presets import adapting_objectives, plain_objectives
 from petkit.strategies import FORMS, PLAIN_FORMS, legal_forms, strategy
 
-__all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "from_dict", "preset", "preset_for", "read_toml"]
+__all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "batch_problems", "from_dict", "preset", "preset_for", "read_toml"]
 
 METHODS: Final = ("pet", "ipet", "single", "supervised", "zero-shot", "tfidf")
 """pet: ensemble and distillation. ipet: generations before it. single: one pattern. supervised: a plain classification head on the
@@ -140,7 +140,11 @@ def _problems(settings: Any) -> list[str]:
             settings.adapt_mask_rate is None or 0 < settings.adapt_mask_rate <= 1,
             f"adapt_mask_rate is {settings.adapt_mask_rate}; above 0 and at most 1, or none, is legal",
         ),
-        (settings.token_budget >= settings.max_length, f"token_budget is {settings.token_budget}; at least max_length is legal"),
+        (
+            settings.token_budget >= settings.max_length,
+            f"max_length is {settings.max_length} and token_budget, the tokens of a labelling batch, is {settings.token_budget}; "
+            "at most token_budget is legal for max_length",
+        ),
         (settings.threads >= 1, f"threads is {settings.threads}; at least 1 is legal"),
         (0 <= settings.member.mlm_weight <= 1, f"member.mlm_weight is {settings.member.mlm_weight}; a share from 0 to 1 is legal"),
         (0 < settings.member.mask_rate <= 1, f"member.mask_rate is {settings.member.mask_rate}; above 0 and at most 1 is legal"),
@@ -217,6 +221,10 @@ SMALL: Final = Settings(
 PRESETS: Final[Mapping[str, Settings]] = {"paper": PAPER, "superglue": SUPERGLUE, "large": LARGE, "small": SMALL}
 
 
+_REPEATED: Final = max(part.batch for each in PRESETS.values() for part in (each.member, each.classifier, each.supervised))
+"""Batches up to this size, the largest of the presets, may be larger than the set of rows."""
+
+
 def preset(name: str) -> Settings:
     """A preset by name. Raises SettingsError on an unknown one."""
     if name not in PRESETS:
@@ -227,6 +235,33 @@ def preset(name: str) -> Settings:
 def preset_for(parameters: int) -> str:
     """The preset that `auto` takes for a model of so many parameters."""
     return "large" if parameters >= 50_000_000 else "small"
+
+
+def batch_problems(settings: Settings, *, labeled: int, unlabeled: int) -> list[str]:
+    """What is wrong with the batches of a run over so many rows.
+
+    A batch takes at most the rows there are, or 32 of fewer: the presets' batches hold some of very few rows more than once
+    (``petkit.sampling``), larger ones would cost memory and time for nothing.
+
+    >>> batch_problems(apply_changes(Settings(), {"classifier.batch": 100000}), labeled=8, unlabeled=60)
+    ['classifier.batch is 100000, and there are 60 unlabelled rows; at most 60 is legal']
+    >>> batch_problems(Settings(), labeled=3, unlabeled=2)
+    []
+    """
+    method, member = settings.method, settings.member
+    members = labeled > 0 and method in ("pet", "ipet", "single")
+    supervised = method == "supervised" or (settings.baselines and labeled > 0 and method != "tfidf")
+    used = [
+        ("member.batch", member.batch, labeled, "labelled", members),
+        ("member.unlabeled_batch", member.unlabeled_batch, unlabeled, "unlabelled", members and member.mlm_weight > 0),
+        ("classifier.batch", settings.classifier.batch, unlabeled, "unlabelled", method not in ("supervised", "tfidf")),
+        ("supervised.batch", settings.supervised.batch, labeled, "labelled", supervised),
+    ]
+    return [
+        f"{name} is {batch}, and there are {rows} {kind} rows; at most {max(rows, _REPEATED)} is legal"
+        for name, batch, rows, kind, counts in used
+        if counts and batch > max(rows, _REPEATED)
+    ]
 
 
 def read_toml(path: str) -> dict[str, Any]:

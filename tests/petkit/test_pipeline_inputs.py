@@ -84,6 +84,18 @@ def test_the_builtin_model_is_told_to_be_small_once_in_a_run(tmp_path: Path, mod
     assert "builtin" not in notices("without a model", "tfidf")
 
 
+def test_mistakes_come_before_what_there_is_to_know(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from petkit import builtin
+
+    monkeypatch.setattr(builtin, "model_path", lambda: model)
+    told: list[str] = []
+    out = tmp_path / "run"
+    out.write_text("precious")
+    with pytest.raises(RunError, match="is a file"):
+        tiny_run(out, Path("builtin"), "single", settings=SMALL, on_notice=told.append)
+    assert (told, out.read_text()) == ([], "precious")
+
+
 def test_another_method_is_refused(done: RunResult, model: Path) -> None:
     with pytest.raises(RunError, match=r'setting settings\.method: "pet" -> "ipet"'):
         tiny_run(done.path, model, "ipet", settings=SMALL)
@@ -225,6 +237,11 @@ def test_texts_are_cut_to_what_the_model_can_read(model: Path, tmp_path: Path) -
     [
         ({"settings": {"patterns": "0,5"}}, SettingsError, r"patterns names \[5\]; task 'tone' has the patterns 0 to 1"),
         ({"settings": {"patterns": "1,1"}}, SettingsError, "each pattern can be named once"),
+        (
+            {"settings": {"classifier.batch": 100000}},
+            SettingsError,
+            r"classifier.batch is 100000, and there are \d+ unlabelled rows; at most",
+        ),
         ({"settings": {"method": "magic"}}, SettingsError, "method is 'magic'; legal are pet, ipet"),
         ({"settings": {"member.steps": 0}}, SettingsError, r"member.steps is 0; at least 1 is legal"),
         ({"settings": {"members.steps": 2}}, SettingsError, r"no such setting: members\.steps; legal are"),
@@ -258,21 +275,23 @@ FAIL = "if row['text'] == {text!r}: raise ValueError('odd row')"
 
 
 def test_a_pattern_that_fails_in_the_middle_takes_the_folder_back(model: Path, tmp_path: Path) -> None:
-    """The first, the middle and the last row are looked at beforehand; this one is met when a member begins."""
-    odd = texts(tiny_data()["unlabeled"])[3]
+    """Unlabelled rows are looked at beforehand; this one is met when the untrained patterns are scored."""
+    odd = texts(tiny_data()["train"])[3]
     task = write_task(tmp_path / "tone.py", FAIL.format(text=odd))
     events: list[Event] = []
     with pytest.raises(TaskError, match="pattern function 'ask' raised ValueError: odd row"):
         tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task, on_event=events.append)
-    assert {event.unit for event in events} >= {"rows", "untrained-p0", "g0-p0-s0"}
+    assert {event.unit for event in events} >= {"rows", "untrained-p0"}
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
     write_task(tmp_path / "tone.py", "pass")
     tiny_run(tmp_path / "run", model, "pet", settings=SMALL, task=task)
 
 
 def test_what_was_trained_is_not_taken_back(model: Path, tmp_path: Path) -> None:
-    odd = texts(tiny_data()["unlabeled"])[3]
-    task = write_task(tmp_path / "tone.py", FAIL.format(text=odd), patterns='"{text} {mask}", ask')
+    trained = str(tmp_path / "run" / "stages" / "g0-p0-s0")
+    task = write_task(
+        tmp_path / "tone.py", f"if __import__('os').path.exists({trained!r}): raise ValueError('odd row')", patterns='"{text} {mask}", ask'
+    )
     with pytest.raises(TaskError, match="odd row"):
         tiny_run(tmp_path / "run", model, "pet", settings={**SMALL, "patterns": ""}, task=task)
     assert (tmp_path / "run" / "stages" / "g0-p0-s0" / "record.json").exists()

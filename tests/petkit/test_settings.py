@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petkit.errors import SettingsError
-from petkit.settings import METHODS, PRESETS, Settings, apply_changes, from_dict, preset, preset_for, read_toml
+from petkit.settings import METHODS, PRESETS, Settings, apply_changes, batch_problems, from_dict, preset, preset_for, read_toml
 
 BROKEN: list[tuple[str, Any, str]] = [
     ("method", "petals", "method is 'petals'; legal are pet, ipet, single, supervised, zero-shot, tfidf"),
@@ -28,7 +28,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("adapt_learning_rate", 0, "adapt_learning_rate is 0"),
     ("adapt_objective", "electra", "adapt_objective is 'electra'; legal are mlm, "),
     ("adapt_mask_rate", 0, "adapt_mask_rate is 0.0; above 0 and at most 1, or none"),
-    ("token_budget", 255, "token_budget is 255; at least max_length"),
+    ("token_budget", 255, "max_length is 256 and token_budget, the tokens of a labelling batch, is 255; at most token_budget"),
     ("precision", "float16", "precision is 'float16'; legal are float32, bfloat16"),
     ("threads", 0, "threads is 0"),
     ("keep_members", "all", "keep_members is 'all'; legal are last, none"),
@@ -255,3 +255,51 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def _differences(one: Settings, other: Settings) -> dict[str, Any]:
     before, after = _flat(one.as_dict()), _flat(other.as_dict())
     return {name: value for name, value in after.items() if value != before[name]}
+
+
+def test_lengths_and_budgets_that_contradict_each_other_are_both_named() -> None:
+    for changes in ({"max_length": "99999999"}, {"token_budget": 255}):
+        found = Settings().as_dict() | changes
+        both = f"max_length is {found['max_length']} and token_budget, the tokens of a labelling batch, is {found['token_budget']}"
+        with pytest.raises(SettingsError, match=f"^settings: {both}; at most token_budget is legal for max_length$"):
+            apply_changes(Settings(), changes)
+    assert apply_changes(Settings(), {"max_length": 9000, "token_budget": 9000}).max_length == 9000
+
+
+EVERY = {"member.batch": 61, "member.unlabeled_batch": 101, "classifier.batch": 101, "supervised.batch": 61}
+
+
+@pytest.mark.parametrize(
+    ("method", "labeled", "refused"),
+    [
+        ("pet", 60, ["member.batch", "member.unlabeled_batch", "classifier.batch", "supervised.batch"]),
+        ("pet", 61, ["member.unlabeled_batch", "classifier.batch"]),
+        ("pet", 0, ["classifier.batch"]),
+        ("zero-shot", 0, ["classifier.batch"]),
+        ("supervised", 60, ["supervised.batch"]),
+        ("tfidf", 60, []),
+    ],
+)
+def test_batches_beyond_the_rows_are_refused_where_they_are_used(method: str, labeled: int, refused: list[str]) -> None:
+    settings = apply_changes(Settings(method=method), EVERY)
+    assert [problem.split()[0] for problem in batch_problems(settings, labeled=labeled, unlabeled=100)] == refused
+    assert batch_problems(settings, labeled=61, unlabeled=101) == []
+
+
+def test_batches_without_a_part_in_the_run_are_not_looked_at() -> None:
+    for change, left in (({"member.mlm_weight": 0}, "member.unlabeled_batch"), ({"baselines": False}, "supervised.batch")):
+        found = batch_problems(apply_changes(Settings(), EVERY | change), labeled=60, unlabeled=100)
+        assert len(found) == 3
+        assert not any(problem.startswith(left) for problem in found)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_do_with_very_few_rows(name: str) -> None:
+    assert batch_problems(PRESETS[name], labeled=1, unlabeled=2) == []
+
+
+def test_small_batches_may_repeat_rows_and_large_ones_may_not() -> None:
+    assert batch_problems(apply_changes(Settings(), {"classifier.batch": 32}), labeled=3, unlabeled=2) == []
+    assert batch_problems(apply_changes(Settings(), {"classifier.batch": 33}), labeled=3, unlabeled=2) == [
+        "classifier.batch is 33, and there are 2 unlabelled rows; at most 32 is legal"
+    ]
