@@ -12,11 +12,10 @@ from petkit.errors import RunError, SettingsError, raise_problems
 from petkit.files import make_directory, read_json_checked, write_json, write_text
 from petkit.report.compare import check_comparable, difference, same_splits
 from petkit.report.markdown import score_rows
-from petkit.report.names import METRIC_NAMES, SHARES, difference_interval, method_name, shots_name, signed, spread
+from petkit.report.names import METRIC_NAMES, SAME, SHARES, difference_interval, method_name, shots_name, signed, spread
 from petkit.report.page import flat, render
 from petkit.report.run_page import run_page
 from petkit.report.study_markdown import escape, table
-from petkit.report.view import SAME
 from petkit.report.words import SPREAD
 
 __all__ = ["compared", "legend", "read_report", "render_again", "write_comparison"]
@@ -27,7 +26,7 @@ SCHEMA = 1
 
 _HOW: Final = {
     "paired": ("paired", "Student's, over the same splits"),
-    "welch": ("Welch", "over other splits"),
+    "welch": ("Welch", "the splits are not the same"),
     "rows": ("test rows", "for these splits only"),
 }
 """How the interval of a difference was found: as it stands in a cell, and as the legend explains it."""
@@ -137,15 +136,13 @@ def shown_cell(metric: str, cell: Mapping[str, Any] | None) -> tuple[str, str]:
 
 
 def _between(metric: str, ends: Sequence[float] | None, how: str) -> str:
-    """The interval of a difference and how it was found. One without width would be sure of what it cannot know.
+    """The interval of a difference and how it was found.
 
-    >>> _between("accuracy", [-0.01, 0.02], "welch"), _between("accuracy", [0.0, 0.0], "paired"), _between("accuracy", None, "paired")
-    ('-1.0 to 2.0, Welch', 'same on all splits', 'no interval, paired')
+    >>> _between("accuracy", [-0.01, 0.02], "welch"), _between("accuracy", [0.0, 0.0], "paired"), _between("accuracy", [0.0, 0.0], "rows")
+    ('-1.0 to 2.0, Welch', 'same on all splits', 'no interval, test rows')
     """
-    if ends and ends[0] == ends[1] and how == "paired":
-        return SAME
-    known = ends is not None and ends[0] != ends[1]
-    return f"{difference_interval(metric, ends) if known else 'no interval'}, {_HOW[how][0]}"
+    found = difference_interval(metric, ends)
+    return SAME if (found, how) == (SAME, "paired") else f"{'no interval' if found in ('', SAME) else found}, {_HOW[how][0]}"
 
 
 def legend(found: Mapping[str, Any]) -> str:

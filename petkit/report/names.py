@@ -11,6 +11,7 @@ __all__ = [
     "FINETUNING_NAMES",
     "METHOD_NAMES",
     "METRIC_NAMES",
+    "SAME",
     "SHARES",
     "baseline_name",
     "classifier_name",
@@ -72,6 +73,9 @@ FINETUNING_NAMES: Final = {
     "support": "entities",
 }
 """The figures of all kinds of fine-tuning; those that are not here are words already."""
+
+SAME: Final = "same on all splits"
+"""Instead of an interval that has no width: it would be sure of what it cannot know."""
 
 SHARES: Final = frozenset({"accuracy", "macro_f1", "ece", "ece_scaled"})
 """Metrics that are shares of 1 and are written as percentages."""
@@ -161,9 +165,13 @@ def interval(metric: str, ends: Sequence[float] | None) -> str:
 def difference_interval(metric: str, ends: Sequence[float] | None) -> str:
     """Both ends of a difference's interval, no further out than a difference can be: over few splits a t interval reaches past that.
 
-    >>> difference_interval("accuracy", [-1.224, 0.999]), difference_interval("log_loss", [-3.0, 1.0])
-    ('-100.0 to 99.9', '-3.000 to 1.000')
+    ``SAME`` for one that has no width.
+
+    >>> difference_interval("accuracy", [-1.224, 0.999]), difference_interval("log_loss", [-3.0, 1.0]), difference_interval("mcc", [0, 0])
+    ('-100.0 to 99.9', '-3.000 to 1.000', 'same on all splits')
     """
+    if ends is not None and ends[0] == ends[1]:
+        return SAME
     most = most_different(metric)
     return interval(metric, None if ends is None else [min(max(end, -most), most) for end in ends])
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from petkit.report.names import METRIC_NAMES, interval, shots_name, spread
+from petkit.report.names import METRIC_NAMES, SAME, interval, shots_name, spread
 
 __all__ = [
-    "SAME",
     "Confusion",
     "Cost",
     "Generation",
@@ -30,9 +29,6 @@ __all__ = [
     "score_tables",
     "shown",
 ]
-
-SAME: Final = "same on all splits"
-"""Instead of an interval that has no width."""
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from petkit.report.names import METRIC_NAMES, SHARES, method_name, most_different, shots_name
-from petkit.report.view import SAME, same_on_all_splits
+from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, most_different, shots_name
+from petkit.report.view import same_on_all_splits
 
 __all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "legend", "level_name", "same", "undecided", "where", "whole"]
 
@@ -121,7 +121,7 @@ def same(report: Mapping[str, Any]) -> str | None:
     without = [method_name(method) for method in methods if method in _NO_ROW]
     others = [method_name(method) for method in methods if method not in _NO_ROW]
     lines = [f"Where a score is the {SAME}, an interval over splits would have no width and say nothing of other splits."]
-    lines += [f"No labelled row is used by {_and(without)}, so no split changes anything."] if without else []
+    lines += [f"No labelled row is used by {_and(without)}: no split can change that."] if without else []
     lines += [f"Other splits may give other scores of {_and(others)}."] if others else []
     return " ".join(lines)
 

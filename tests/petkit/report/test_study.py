@@ -240,7 +240,7 @@ def test_scores_that_no_split_changes_have_no_interval() -> None:
     found = text_of(study_page(report))
     assert found.count("52.5 ± 0.0same on all splits") == 2
     assert "52.5 to 52.5" not in found
-    assert "No labelled row is used by untrained patterns, so no split changes anything." in found
+    assert "No labelled row is used by untrained patterns: no split can change that." in found
     assert "Other splits may give other scores of most frequent label." in found
     assert "| untrained patterns | 52.5 ± 0.0 (same on all splits) |" in study_markdown(report)
 
