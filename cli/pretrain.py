@@ -98,7 +98,7 @@ def pretrain(
     Under torchrun or accelerate launch several processes train one model.
     """
     from petkit.compute import choose_device, default_precision
-    from petkit.pretraining import PretrainSettings, run_pretraining
+    from petkit.pretraining import PretrainSettings, measured, run_pretraining
 
     where = choose_device(device)
     if init is not None and arch is not None:
@@ -145,7 +145,8 @@ def pretrain(
     with Reporter(quiet=silent) as reporter:
         figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event, on_notice=reporter.notice)
     if figures:  # only rank 0 has any
-        print_json(figures) if as_json else _show(figures)
+        speeds = {"measured": found} if (found := measured(out)) else {}
+        print_json({**figures, **speeds}) if as_json else _show({**figures, **speeds})
 
 
 def _size(text: str) -> dict[str, Any]:
@@ -185,9 +186,27 @@ def _show(figures: dict[str, Any]) -> None:
         console.print(Text(f"Before: {spelled(figures['held_out_before'])}"))
     if "rates" in figures:
         console.print(Text(f"Rates: {spelled(figures['rates'])}"))
+    if "tokens_per_second" in figures.get("measured", {}):
+        console.print(Text(f"Speed: {_speed(figures['measured'])}"))
     console.print(Text(f"Model: {figures['model']}"), soft_wrap=True)
     if _fills_gaps(Path(figures["model"])):
         console.print(Text(f"Next: petkit train TASK --model {shlex.quote(str(figures['model']))} ..."), soft_wrap=True)
+
+
+def _speed(measured: dict[str, Any]) -> str:
+    """Tokens, and rows or pairs by objective, a second.
+
+    >>> _speed({"tokens_per_second": 12345.6, "objectives": {"mlm": {"rows_per_second": 60.2}}})
+    '12,346 tokens/s, 60.2 rows/s'
+    >>> _speed({"tokens_per_second": 900.0, "objectives": {"mlm": {"rows_per_second": 4.0}, "nsp": {"pairs_per_second": 3.0}}})
+    '900 tokens/s, mlm 4.0 rows/s, nsp 3.0 pairs/s'
+    """
+    parts = [
+        f"{f'{name} ' if len(measured['objectives']) > 1 else ''}{value:,.1f} {unit.removesuffix('_per_second')}/s"
+        for name, found in measured["objectives"].items()
+        for unit, value in found.items()
+    ]
+    return ", ".join([f"{measured['tokens_per_second']:,.0f} tokens/s", *parts])
 
 
 def _fills_gaps(model: Path) -> bool:

@@ -95,7 +95,7 @@ def select_whole_words(rows: TokenRows, rng: np.random.Generator, *, rate: float
     """
     if rows.words is None:
         raise ValueError("whole-word selection needs word ids")
-    words = np.where(rows.maskable, rows.words - rows.words.min(axis=1, keepdims=True), 0)
+    words = np.where(rows.maskable, rows.words - rows.words.min(axis=1, keepdims=True, initial=np.iinfo(np.int64).max), 0)
     count = int(words.max(initial=0)) + 1
     n_rows = len(words)
     flat = words + np.arange(n_rows)[:, None] * count

@@ -2,7 +2,7 @@
 
 from petkit.pretraining.architectures import ARCHITECTURES, new_model, open_model
 from petkit.pretraining.learners import learner_for
-from petkit.pretraining.run import pretrain, run_pretraining
+from petkit.pretraining.run import measured, pretrain, run_pretraining
 from petkit.pretraining.settings import SIZES, PretrainSettings
 from petkit.pretraining.starting import repeat_positions
 from petkit.pretraining.texts import InMemory, Sources
@@ -14,6 +14,7 @@ __all__ = [
     "PretrainSettings",
     "Sources",
     "learner_for",
+    "measured",
     "new_model",
     "open_model",
     "pretrain",

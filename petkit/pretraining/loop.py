@@ -153,11 +153,22 @@ class Course:
         if board is not None and not last:
             board.add(point)
 
-    def speed(self, trained: Trained) -> dict[str, float]:
-        """Tokens (padding included) and rows (pairs of texts, where rows are such) per second, of the updates that this process made."""
+    def speed(self, trained: Trained) -> dict[str, Any]:
+        """Tokens (padding included) and rows per second, of the updates that this process made; nothing if there were none.
+
+        ``objectives`` has by name ``rows_per_second``, or ``pairs_per_second`` where rows are pairs of texts: the part of each in the
+        same seconds, so of several they add up to ``rows_per_second``.
+        """
+        if self._batches is None:
+            return {}
         seconds = max(trained.seconds, time.get_clock_info("monotonic").resolution)
         rows, tokens = rows_and_tokens(self.settings, trained.steps, start=self._first)
-        return {"rows_per_second": rows / seconds, "tokens_per_second": tokens / seconds}
+        found: dict[str, dict[str, float]] = {}
+        for task, count in zip(self.tasks, self.updates.rows_of_tasks(self._first, trained.steps), strict=True):
+            unit = "pairs_per_second" if hasattr(task.objective, "build") else "rows_per_second"
+            part = found.setdefault(task.objective.name, {unit: 0.0})
+            part[unit] += count / seconds
+        return {"rows_per_second": rows / seconds, "tokens_per_second": tokens / seconds, "objectives": found}
 
     def held_out(self) -> dict[str, float]:
         """``held out/PART`` of every task: loss in nats, accuracy as a share. Leaves the model in evaluation mode.

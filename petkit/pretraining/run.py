@@ -13,7 +13,7 @@ from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, computing, computing_on, resumed_threads
 from petkit.data.text import ENCODING
 from petkit.executors import OnEvent, run_all, silent
-from petkit.files import write_bytes
+from petkit.files import DamagedFileError, write_bytes
 from petkit.memory import memory_explained
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import check_learnable
@@ -29,10 +29,10 @@ from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import RunFolder
-from petkit.units import Unit, UnitContext
+from petkit.units import StageRecord, Unit, UnitContext, stage_folder
 from petkit.withdrawing import withdrawn_if_refused
 
-__all__ = ["pretrain", "pretrain_unit", "run_pretraining"]
+__all__ = ["measured", "pretrain", "pretrain_unit", "run_pretraining"]
 
 TOKENS, TENSORBOARD, CURVES = "tokens", "tensorboard", "curves.jsonl"
 """What else than every run has lies in the folder of a pretraining run."""
@@ -116,14 +116,15 @@ def pretrain(
         trained = course.train(context, curves, board)
         if not ranks().first:
             return {}
-        after = course.held_out()
+        after, speed = course.held_out(), course.speed(trained)
         curves.add({**curves.points[-1], **after})
         if board is not None:
             board.add(curves.points[-1])
+            board.add({"step": settings.steps, **{f"measured/{name}": value for name, value in speed.items() if name != "objectives"}})
             board.close()
         _save(joint, tokenizer, folder or context.out, half=half)
         curves.publish(context.out)
-        context.measured.update(course.speed(trained))
+        context.measured.update(speed)
         return _figures(course, tokens, before, after) | _asides(course, lacking)
 
 
@@ -237,6 +238,18 @@ def run_pretraining(
             for curve in result.path.glob("curves.*"):
                 write_bytes(run.root / curve.name, curve.read_bytes())
             return {**result.record, "model": str(run.root / "model")}
+
+
+def measured(out: str | Path) -> dict[str, Any]:
+    """What a finished run measured of itself, which differs from machine to machine and is no part of its figures.
+
+    ``tokens_per_second`` and ``rows_per_second`` of training, both of all processes together, ``objectives`` (see ``Course.speed``), and
+    ``peak_memory_bytes``. Nothing where no run is finished; no speed where all was trained before and a killed run only had to end.
+    """
+    try:
+        return StageRecord.read(stage_folder(Path(out), "model")).measured
+    except DamagedFileError:
+        return {}
 
 
 def _notices(settings: PretrainSettings) -> Iterator[str]:

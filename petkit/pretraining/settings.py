@@ -106,6 +106,10 @@ class PretrainSettings:
         whole = heads is not None or width % 64 == 0 or width < 64
         return (
             (bool(self.objectives), "there is no objective; at least 1 is legal"),
+            (
+                len(set(self.objectives)) == len(self.objectives),
+                f"objectives are {', '.join(self.objectives)}; each once is legal (--mixing says how often each comes up)",
+            ),
             (self.rows >= 1, f"rows is {self.rows}; at least 1 is legal"),
             (self.length >= 8, f"length is {self.length}; at least 8 is legal"),
             (self.long_length is None or self.long_length >= 8, f"long_length is {self.long_length}; at least 8 is legal"),

@@ -102,6 +102,11 @@ class Updates:
         rng = stream(settings.seed, "pretrain", "mask", step=step)
         return number, source.batch(chosen, task.objective, self.vocabulary, rng, epoch=place * rows // len(source))
 
+    def rows_of_tasks(self, start: int, stop: int) -> list[int]:
+        """How many rows updates ``start`` to ``stop`` (not included) take of each task."""
+        rows = np.where(np.arange(start, stop) >= self.turn, self.settings.long_rows, self.settings.rows)
+        return [int(rows[self.numbers[start:stop] == number].sum()) for number in range(len(self.tasks))]
+
 
 def turn(settings: PretrainSettings) -> int:
     """The first update that takes the longer rows; the number of updates where none does."""

@@ -130,6 +130,15 @@ def test_the_end_names_the_model_and_the_next_command(calls: list[Any], tmp_path
     assert json.loads(petkit(*order, "--json").stdout) == FIGURES
 
 
+def test_the_end_tells_the_speed(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {"mlm": {"rows_per_second": 60.25}, "nsp": {"pairs_per_second": 35.75}}
+    found = {"tokens_per_second": 12345.6, "rows_per_second": 96.0, "objectives": parts}
+    monkeypatch.setattr(pretraining, "measured", lambda out: found if str(out) == "run" else {})
+    order = ("pretrain", "a.txt", "--out", "run", "--device", "cpu")
+    assert "\nSpeed: 12,346 tokens/s, mlm 60.2 rows/s, nsp 35.8 pairs/s\n" in petkit(*order).stdout
+    assert json.loads(petkit(*order, "--json").stdout) == {**FIGURES, "measured": found}
+
+
 def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(pretraining, "run_pretraining", lambda *_, **__: {})
@@ -146,9 +155,10 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
         (["--size", "layers=²,hidden=128"], "layers=N,hidden=N"),
         (["--threads", "0"], "threads is 0"),
         (["--length", "3"], "length is 3"),
-        (["--device", "tpu7"], "--device 'tpu7'"),
+        (["--device", "tpu7"], "'tpu7'; legal are auto, cpu"),
         (["--objective", "guess"], "guess"),
         (["--objective", ","], "there is no objective"),
+        (["--objective", "mlm,nsp,mlm"], "objectives are mlm, nsp, mlm; each once is legal"),
         (["--objective", "causal", "--mask-rate", "0.2"], "has no mask rate"),
         (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
         (["--accumulate", "99"], "accumulate is 99"),

@@ -82,6 +82,7 @@ def test_a_rate_of_one_selects_all_and_of_zero_nothing(select: Callable[..., Boo
 def test_a_batch_with_nothing_to_mask_and_an_empty_batch(select: Callable[..., Bools]) -> None:
     assert not select(rows_with([0, 0], length=9), stream(4), rate=0.15).any()
     assert select(rows_with([], length=9), stream(4), rate=0.15).shape == (0, 9)
+    assert select(rows_with([0, 0], length=0), stream(4), rate=0.15).shape == (2, 0)
 
 
 def test_independent_selection_has_the_rate() -> None:

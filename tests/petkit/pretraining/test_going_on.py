@@ -15,7 +15,7 @@ import torch
 from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.errors import DataError, RunError, SettingsError, UserError
 from petkit.executors import Event
-from petkit.pretraining import PretrainSettings, run_pretraining
+from petkit.pretraining import PretrainSettings, measured, run_pretraining
 from petkit.pretraining.texts import InMemory, read_texts
 from petkit.runs import LOCK, read_status
 from tests.builders import tiny_masked_lm
@@ -201,6 +201,22 @@ def test_longer_rows_are_fewer_in_figures_and_curves(source: str, tmp_path: Path
     assert points == [*range(9, 64, 9), 67, 71, rows]
     assert figures["tokens"] == tokens
     assert record["tokens_per_second"] / record["rows_per_second"] == pytest.approx(tokens / rows)
+    assert measured(tmp_path / "a") == record
+    assert "measured" not in figures
+    assert record["objectives"] == {"mlm": {"rows_per_second": pytest.approx(record["rows_per_second"])}}
+    assert measured(tmp_path / "none") == {}
+
+
+def test_rows_and_pairs_per_second_by_objective(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": f"one two {i}. three four five. six seven."}) + "\n" for i in range(40)))
+    settings = settings_of(steps=12, objectives=("mlm", "nsp"), mixing="equal", hidden=64, long_length=48, long_share=0.5)
+    run_pretraining([str(path)], settings, str(tmp_path / "a"))
+    found = measured(tmp_path / "a")
+    rows, pairs = found["objectives"]["mlm"]["rows_per_second"], found["objectives"]["nsp"]["pairs_per_second"]
+    assert rows > 0
+    assert pairs > 0
+    assert rows + pairs == pytest.approx(found["rows_per_second"])
 
 
 def test_a_missing_boundary_head_is_told(source: str, tmp_path: Path) -> None:

@@ -69,9 +69,7 @@ def test_what_keeps_pairs_from_being_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--objective sop: no pair can be made; rows of 8 tokens are too short.*raise --length"):
         run([two], tmp_path / "a", objectives=("sop",), length=8)
     single = rows_file(tmp_path / "single.jsonl", ["One two three four five six"] * 9)
-    with pytest.raises(
-        DataError, match=r"it takes documents of two sentences at least, and each of this text is a single one"
-    ):
+    with pytest.raises(DataError, match=r"it takes documents of two sentences at least, and each of this text is a single one"):
         run([single], tmp_path / "b", objectives=("sop",))
     one = rows_file(tmp_path / "one.jsonl", [" ".join(f"Word {i} is here and there." for i in range(500))])
     with pytest.raises(DataError, match=r"two documents at least.*here are 1 \(in the text trained on; both what is trained on and what"):
