@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
+from tokenizers import Tokenizer as Backend
+
 from petkit.encoding import Encoder, Joining
 
 __all__ = ["Encoders", "units_encoder"]
@@ -48,7 +50,7 @@ def units_encoder(tokenizer: Any, *, max_length: int, joining: Joining) -> Encod
 def _fingerprint(tokenizer: Any) -> str:
     """Equal for tokenizers of which an encoder would make the same; another one for each that is not fast, which no encoder takes."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if not hasattr(backend, "to_str"):
+    if not isinstance(backend, Backend):
         return f"at {id(tokenizer)}"
     names = ("mask_token_id", "pad_token_id", "unk_token_id", "all_special_ids", "model_max_length")
     others = repr([getattr(tokenizer, name, None) for name in names])

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from petkit.evaluation.statistics import smallest_sign_flip_p
+from petkit.evaluation.statistics import EXACT, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
-from petkit.report.names import METRIC_NAMES, SHARES, method_name, number, shots_name
+from petkit.report.names import METRIC_NAMES, SHARES, method_name, most_different, number, shots_name
 
 __all__ = ["ROWS_LABEL", "choice_sentence", "comparison_sentence", "many", "power_sentence"]
 
@@ -118,16 +118,19 @@ def _amount(metric: str, size: float) -> str:
 
 
 def _interval(metric: str, ends: Sequence[float] | None, level: float) -> str:
-    """With the comma before it; nothing if there is none.
+    """With the comma before it, no further out than a difference can be; nothing if there is none.
 
-    >>> _interval("accuracy", (0.098, 0.149), 0.95)
-    ', 95 % interval 9.8 to 14.9'
+    >>> _interval("accuracy", (0.098, 0.149), 0.95), _interval("accuracy", (-1.224, 0.999), 0.95)
+    (', 95 % interval 9.8 to 14.9', ', 95 % interval -100.0 to 99.9')
+    >>> _interval("mcc", (-2.4, 0.1), 0.95), _interval("log_loss", (-3.0, 4.0), 0.95)
+    (', 95 % interval -2.000 to 0.100', ', 95 % interval -3.000 to 4.000')
     """
     return "" if ends is None else f", {100 * level:g} % interval {_end(metric, ends[0])} to {_end(metric, ends[1])}"
 
 
 def _end(metric: str, value: float) -> str:
-    return number(metric, value if float(number(metric, value)) else 0.0)
+    most = most_different(metric)
+    return number(metric, min(max(value, -most), most) if float(number(metric, value)) else 0.0)
 
 
 def many(number: int, what: str = "split") -> str:
@@ -182,7 +185,8 @@ def _flips(splits: int, most: int, level: float) -> str:
     numbers, ends = (f"{splits}", f"{highest:.3g}") if most == splits else (f"{splits} to {most}", f"{highest:.3g} to {lowest:.3g}")
     never = f"it alone is never sure at {100 * level:g} %"
     sure = f", so that {never}" if lowest >= 1 - level else f", so that with {splits} {never}" if highest >= 1 - level else ""
-    return f"With {numbers} splits the exact sign-flip test cannot go below p = {ends}{sure}."
+    exact = "exact " if most <= EXACT else ""
+    return f"With {numbers} splits the {exact}sign-flip test cannot go below p = {ends}{sure}."
 
 
 def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> list[str]:
@@ -193,6 +197,8 @@ def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> li
     between = f" (median; from {ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
     alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
     more = "; the correction asks for more" if tests > 1 else ""
+    if middle > most_different(metric):
+        return [f"{alone} of the median spread finds no true difference, however large, in {100 * detect:g} % of such studies{more}."]
     return [f"{alone} finds a true difference of {_amount(metric, middle)}{between} in {100 * detect:g} % of such studies{more}."]
 
 

@@ -111,12 +111,14 @@ def sign_flip_p(differences: Sequence[float] | Float, *, rng: np.random.Generato
 
 
 def smallest_sign_flip_p(splits: int) -> float | None:
-    """The p that no number of splits can go below: 2 / 2^n; None without splits.
+    """What the p of ``sign_flip_p`` cannot go below: 2 / 2^n, or 1 / (1 + FLIPS) where flips are drawn; None without splits.
 
-    >>> smallest_sign_flip_p(5), smallest_sign_flip_p(6)
-    (0.0625, 0.03125)
+    >>> smallest_sign_flip_p(5), smallest_sign_flip_p(25) == 1 / (1 + FLIPS)
+    (0.0625, True)
     """
-    return min(1.0, 2.0 ** (1 - splits)) if splits else None
+    if not splits:
+        return None
+    return min(1.0, 2.0 ** (1 - splits)) if splits <= EXACT else 1 / (1 + FLIPS)
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

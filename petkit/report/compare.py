@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from petkit.errors import RunError, raise_problems
-from petkit.evaluation.statistics import EXACT, FLIPS, holm
+from petkit.evaluation.statistics import holm, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, difference_interval, method_name, number, shots_name
 from petkit.report.words import level_name
@@ -113,21 +113,9 @@ def _t(value: float, error: float, freedom: float, level: float, how: str) -> Di
     """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
     if error < 1e-12:
         same = abs(value) < 1e-12
-        return Difference(value, (value, value) if same else None, 1.0 if same else _flips(freedom), how)
+        return Difference(value, (value, value) if same else None, 1.0 if same else smallest_sign_flip_p(round(freedom) + 1), how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
-
-
-def _flips(freedom: float) -> float:
-    """The p of the sign-flip test of freedom + 1 differences that are all the same: of so many flips only two are as far from 0.
-
-    Where flips are drawn instead of counted out, p goes no lower than with the observed one alone.
-
-    >>> _flips(4), _flips(24)
-    (0.0625, 4.999750012499375e-05)
-    """
-    drawn = freedom + 1 > EXACT
-    return max(math.pow(2, -freedom), 1 / (1 + FLIPS) if drawn else 0.0)
 
 
 def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, most_different, shots_name
+from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, shots_name
 from petkit.report.view import same_on_all_splits
 
 __all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "legend", "level_name", "same", "undecided", "where", "whole"]
@@ -19,8 +18,6 @@ Group = tuple[str, list[str]]
 
 _NO_ROW: Final = ("zero-shot", "label-embedding")
 """Methods that use no labelled row."""
-
-_ENDS: Final = re.compile(r"(?<= interval )(-?\d+\.\d+) to (-?\d+\.\d+)")
 
 
 def headline(report: Mapping[str, Any]) -> str:
@@ -82,22 +79,10 @@ def whole(name: str, line: str) -> str:
 
 
 def _said(comparison: Mapping[str, Any]) -> str:
-    """The sentence from the number of labelled rows on; ends of intervals no further out than a difference can be."""
+    """The sentence from the number of labelled rows on."""
     shots = f"{shots_name(comparison['shots'])}: "
     _, found, said = comparison["sentence"].partition(f", {shots}")
-    most = most_different(comparison["metric"]) * (100 if comparison["metric"] in SHARES else 1)
-    line = shots + said if found else str(comparison["sentence"])
-    return _ENDS.sub(lambda ends: " to ".join(_limited(end, most) for end in ends.groups()), line)
-
-
-def _limited(end: str, most: float) -> str:
-    """A number as it is written, or the limit with as many decimals.
-
-    >>> _limited("-122.4", 100.0), _limited("99.9", 100.0)
-    ('-100.0', '99.9')
-    """
-    value, decimals = float(end), len(end.partition(".")[2])
-    return end if abs(value) <= most else f"{most if value > 0 else -most:.{decimals}f}"
+    return shots + said if found else str(comparison["sentence"])
 
 
 def intervals(report: Mapping[str, Any]) -> str | None:

@@ -217,20 +217,6 @@ def test_it_is_said_once_that_intervals_are_taken_alone() -> None:
     assert words.intervals(one) is None, "with one comparison there is nothing to correct"
 
 
-@pytest.mark.parametrize(
-    ("metric", "written", "shown"),
-    [
-        ("accuracy", "-122.4 to 99.9", "-100.0 to 99.9"),
-        ("mcc", "-2.400 to 0.100", "-2.000 to 0.100"),
-        ("log_loss", "-3.000 to 4.000", "-3.000 to 4.000"),
-    ],
-)
-def test_intervals_of_differences_end_where_differences_do(metric: str, written: str, shown: str) -> None:
-    report = with_mean(metric=metric, sentence=f"Mean of 2 tasks, 16 per label: 5.0 more, 95 % interval {written}, on 1 of 2 splits.")
-    first, _ = words.findings(report)
-    assert first[0][1] == [f"16 per label: 5.0 more, 95 % interval {shown}, on 1 of 2 splits."]
-
-
 def test_scores_that_no_split_changes_have_no_interval() -> None:
     report = sample_study(tasks=("mood",), shots=(16,), splits=2, methods=("pet", "zero-shot", "majority"))
     assert words.same(report) is None
