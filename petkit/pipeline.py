@@ -42,10 +42,6 @@ __all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "tr
 OnNotice = Callable[[str], None]
 
 
-ENOUGH_TEXTS = 20
-"""Fewer texts of the pool cannot show that a checkpoint's head is untrained."""
-
-
 def ignore(notice: str) -> None:
     """Drop a notice."""
 
@@ -334,7 +330,7 @@ def _shown_by(run: RunFolder, units: Sequence[Unit]) -> Iterator[str]:
     for unit in units:
         if unit.name == CHECKPOINT:
             head = run.record(CHECKPOINT)["head"]
-            if head["status"] == "missing" or (head["status"] == "untrained" and run.record(ROWS)["rows"]["pool"] >= ENOUGH_TEXTS):
+            if head["status"] in ("missing", "untrained"):
                 yield f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows"
         elif unit.name == sets_name(generation := unit.spec.get("generation", 0)):
             yield from (f"generation {generation}: {line}" for line in shortfalls(run.record(unit.name)))

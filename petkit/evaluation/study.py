@@ -26,7 +26,7 @@ from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
 from petkit.loading import load_task
 from petkit.memory import memory_explained
-from petkit.pipeline import ENOUGH_TEXTS, INCOMING, OnNotice, as_recorded, ignore, parameters_of
+from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
 from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions
@@ -358,5 +358,5 @@ class _Driver:
         for plan in self.plan.study.tasks:
             name = f"{plan.tag}.{CHECKPOINT}"
             head = self.run.record(name)["head"] if self.run.done(name) else {"status": "trained"}
-            if head["status"] == "missing" or (head["status"] == "untrained" and plan.pool >= ENOUGH_TEXTS):
+            if head["status"] in ("missing", "untrained"):
                 self.on_notice(f"task {plan.task.name}: the checkpoint's masked-LM head is {head['status']}: {head['detail']}; see --adapt")

@@ -102,7 +102,7 @@ def run_warnings(report: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"Labels are skewed in the {names[part]} rows: {max(counts)} of {most!r}, {min(counts)} of {least!r}; see macro-F1."
             )
-    if report["head"] and report["head"]["status"] != "trained":
+    if report["head"] and report["head"]["status"] in ("missing", "untrained"):
         found.append(f"The checkpoint's masked-LM head is {report['head']['status']}: {report['head']['detail']}.")
     lacking = [str(entry["generation"]) for entry in report["scores"]["generations"] if entry.get("short")]
     return [*found, *(f"Generation {number}: some labels got fewer rows than their quota." for number in lacking)]

@@ -194,7 +194,7 @@ BAD_FLAGS: dict[str, tuple[dict[str, object], tuple[str, ...], tuple[str, ...]]]
     "unknown method": ({}, ("--method", "magic"), ("method is 'magic'; legal are pet, ipet, single",)),
     "misspelt preset": ({}, ("--preset", "papr"), ("'papr'", "; did you mean paper?\n")),
     "unknown preset": ({}, ("--preset", "huge"), ("'huge'", "legal are auto, paper, superglue, large, small")),
-    "unknown device": ({}, ("--device", "abacus"), ("--device 'abacus'", "legal are auto, cpu, cuda")),
+    "unknown device": ({}, ("--device", "abacus"), ("--device is 'abacus'", "legal are auto, cpu, cuda")),
     "patterns out of range": ({"patterns": "0,3"}, (), ("patterns names [3]", "has the patterns 0 to 0")),
     "a setting without value": ({}, ("--set", "seed"), ("--set: 'seed' is no NAME=VALUE",)),
     "too many shots": ({}, ("--shots", "5"), ("--shots 5 needs 5 labelled rows of every label", "'negative' has 4")),

@@ -200,7 +200,7 @@ def test_a_model_comes_out_and_the_run_is_finished(tmp_path: Path) -> None:
         (["--steps", "3", "--epochs", "2"], "epochs and steps are both given; give one"),
         (["--max-length", "9000"], "--max-length is 9000"),
         (["--threads", "0"], "threads is 0"),
-        (["--device", "tpu7"], "--device 'tpu7'"),
+        (["--device", "tpu7"], "--device is 'tpu7'"),
     ],
 )
 def test_wrong_orders_are_told_in_one_line_and_leave_nothing(tmp_path: Path, flags: list[str], message: str) -> None:

@@ -115,7 +115,7 @@ def test_blank_texts_are_told(run: Path, tmp_path: Path) -> None:
         (["--text", "x", "--column", "text"], "'text' is no NAME=VALUE"),
         (["--text", "x", "--column", "text=body"], "--column: for a FILE only; with --text, leave it out"),
         (["--text", "x", "--encoding", "latin-1", "--no-quotes"], "--encoding, --no-quotes: for a FILE only"),
-        (["--text", "x", "--device", "tpu7"], "--device 'tpu7'"),
+        (["--text", "x", "--device", "tpu7"], "--device is 'tpu7'"),
         (["nothing.csv"], "nothing.csv: no such file"),
         (["--text", "x", "--out", "folder-that-is-not/x.csv"], "there is no folder"),
     ],

@@ -245,7 +245,7 @@ def test_texts_are_cut_to_what_the_model_can_read(model: Path, tmp_path: Path) -
         ({"settings": {"method": "magic"}}, SettingsError, "method is 'magic'; legal are pet, ipet"),
         ({"settings": {"member.steps": 0}}, SettingsError, r"member.steps is 0; at least 1 is legal"),
         ({"settings": {"members.steps": 2}}, SettingsError, r"no such setting: members\.steps; legal are"),
-        ({"device": "abacus"}, SettingsError, "--device 'abacus' cannot be used here"),
+        ({"device": "abacus"}, SettingsError, "--device is 'abacus'; legal are auto, cpu"),
         ({"unlabeled": ()}, DataError, "needs unlabelled rows"),
         ({"train": None, "settings": {"method": "supervised"}}, DataError, "learns from labelled rows only"),
         ({"train": tiny_data()["train"].with_labels([0] * 8)}, DataError, "must hold every label, and lack 'positive'"),
