@@ -32,10 +32,10 @@ _LABELLED, _UNLABELLED, _STEPS = 4, 12, 4
 
 @dataclass(frozen=True)
 class Demand:
-    """``way`` must be at least ``times`` as fast as ``other``."""
+    """``way`` must be at least ``times`` as fast as ``other``; without another, do ``times`` units a second at least."""
 
     way: str
-    other: str
+    other: str | None
     times: float
 
 

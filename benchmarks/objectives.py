@@ -24,6 +24,8 @@ from petkit.pretraining.tokens import TokenFile, tokenize_split
 __all__ = ["objective_contests"]
 
 _ROWS, _LENGTH, _TIMES = 64, 512, 10
+_LEAST = 1_000_000
+"""Tokens a second that every objective has to make batches of, on one thread."""
 _DOCUMENTS = 4000
 _ONE_BY_ONE = 400
 
@@ -35,7 +37,9 @@ def objective_contests(material: Material) -> list[Contest]:
     return [
         Contest("text to tokens", "tokens", ("transformers, one text at a time",), partial(_text_to_tokens, material)),
         Contest("masking end to end", "tokens", others, partial(_end_to_end, material), demands),
-        Contest("objectives", "tokens", (), partial(_objectives, material)),
+        Contest(
+            "objectives", "tokens", (), partial(_objectives, material), tuple(Demand(_way(row), None, _LEAST) for row in PRESETS.values())
+        ),
         Contest("tokens to rows", "tokens", (), partial(_rows, material)),
     ]
 
@@ -144,17 +148,21 @@ def _objectives(material: Material) -> list[Way]:
     ids, valid, _ = text.gather(0)
     units = unit_ids(text.vocabulary.starts_word[ids])
     ways = []
-    for name, row in PRESETS.items():
+    for row in PRESETS.values():
         given = {"words": units} if getattr(row, "given_units", False) else {}
         if hasattr(row, "build"):
             pairs = PairedRows(_sentences(text.file), row, length=_LENGTH, seed=0)
-            ways.append(Way(f"{name}, its rows too", _times(partial(_pairs, pairs, row, text.vocabulary)), tokens))
+            ways.append(Way(_way(row), _times(partial(_pairs, pairs, row, text.vocabulary)), tokens))
         else:
-            ways.append(Way(name, _times(partial(_batch, row, ids, valid, text.vocabulary, given)), tokens))
+            ways.append(Way(_way(row), _times(partial(_batch, row, ids, valid, text.vocabulary, given)), tokens))
     xlnet = preset("xlnet").batch(ids, valid, text.vocabulary, stream(0))
     arrays = [torch.from_numpy(array) for array in (xlnet.order, xlnet.selection, xlnet.positions)]
     ways.append(Way("xlnet's masks, on this device", partial(permutation_masks, *arrays), tokens / _TIMES))
     return ways
+
+
+def _way(row: Any) -> str:
+    return f"{row.name}, its rows too" if hasattr(row, "build") else str(row.name)
 
 
 def _batch(row: Any, ids: Any, valid: Any, vocabulary: Vocabulary, given: Any, step: int) -> None:

@@ -23,8 +23,13 @@ def as_dict(contest: Contest, timings: Timings) -> dict[str, Any]:
         }
         for name in timings.cpu
     }
-    demands = [{**asdict(demand), "met": ways[demand.way]["times"][demand.other][0] >= demand.times} for demand in contest.demands]
+    demands = [{**asdict(demand), "met": _reached(ways[demand.way], demand.other) >= demand.times} for demand in contest.demands]
     return {"name": contest.name, "unit": contest.unit, "others": list(contest.others), "ways": ways, "demands": demands}
+
+
+def _reached(way: dict[str, Any], other: str | None) -> float:
+    found: float = way["per_second"] if other is None else way["times"][other][0]
+    return found
 
 
 def _spread(ratios: list[float]) -> tuple[float, float, float]:
@@ -51,4 +56,8 @@ def _number(value: float) -> str:
 
 
 def _demanded(demands: list[dict[str, Any]], way: str) -> str:
-    return ", ".join(f"{d['times']:g} x {d['other']}: {'met' if d['met'] else 'MISSED'}" for d in demands if d["way"] == way)
+    return ", ".join(f"{_asked(d)}: {'met' if d['met'] else 'MISSED'}" for d in demands if d["way"] == way)
+
+
+def _asked(demand: dict[str, Any]) -> str:
+    return f"{demand['times']:,.0f}/s" if demand["other"] is None else f"{demand['times']:g} x {demand['other']}"
