@@ -20,6 +20,7 @@ from petkit.choices import not_there
 from petkit.classifier import predict_logits
 from petkit.compute import autocast_dtype, choose_device, default_precision, default_token_budget
 from petkit.encoding import Encoder
+from petkit.encoding.shared import Encoders
 from petkit.errors import DataError, ModelError, RunError
 from petkit.files import read_json_checked
 from petkit.losses import mix_scores, soft_labels
@@ -140,7 +141,8 @@ class Ensemble:
         card = _read_card(root / "ensemble.json", ("task", "settings", "members"))
         task, where = task_from_spec(card["task"]), choose_device(device)
         settings = _on_device(from_dict(card["settings"]), where, trained_on=str(recorded(root).get("device", where)))
-        members = [_open_member(root, entry, task, settings, where, trust_remote_code) for entry in card["members"]]
+        encoders = Encoders()  # one for all members, so that each text is tokenised once
+        members = [_open_member(root, entry, task, settings, where, trust_remote_code, encoders) for entry in card["members"]]
         return cls(task, settings, tuple(members))
 
     @property
@@ -290,9 +292,11 @@ def _open_classifier(path: str, labels: Sequence[str]) -> Any:
     return model.eval()
 
 
-def _open_member(root: Path, entry: Mapping[str, Any], task: Task, settings: Settings, device: str, trust: bool) -> Member:
+def _open_member(
+    root: Path, entry: Mapping[str, Any], task: Task, settings: Settings, device: str, trust: bool, encoders: Encoders
+) -> Member:
     path = str(root / entry["path"])
     model = load_masked_lm(path, trust_remote_code=trust, local_files_only=True).to(device)
     tokenizer = load_tokenizer(path, trust_remote_code=trust, local_files_only=True)
-    encoder = Encoder(tokenizer, max_length=min(settings.max_length, model.max_length), joining=settings.joining)
+    encoder = encoders.get(tokenizer, max_length=min(settings.max_length, model.max_length), joining=settings.joining)
     return Member(model, encoder, task.pvps[entry["pattern"]], float(entry["weight"]))

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from tokenizers import Encoding
 
+from petkit import Ensemble
 from petkit.encoding import Encoder, tokenizing
 from petkit.encoding.shared import Encoders, units_encoder
 from petkit.pvp import Pattern
 from petkit.rows import Rows
 from tests.builders import TOKENIZERS, tokenizer
+from tests.tiny_runs import tiny_ensemble
 from tests.tiny_train import rows, tiny_model, tiny_run
 
 TEXTS = tuple(f"begin one{i} two{i} three{i} end" for i in range(30))
@@ -86,6 +88,13 @@ def test_what_was_read_before_changes_nothing(name: str) -> None:
         one, other = (encoder.clozes(few, pattern, masks=2, filler="good") for encoder in (fresh, used))
         assert all(np.array_equal(one.row(i), other.row(i)) for i in range(3))
         assert np.array_equal(one.slots, other.slots)
+
+
+def test_an_ensemble_tokenises_each_text_once_for_all_members(tmp_path: Path, tokenised: Counter[str]) -> None:
+    ensemble = Ensemble.load(tiny_ensemble(tmp_path), device="cpu")
+    assert len(ensemble.members) == 2
+    ensemble.predict(list(TEXTS))
+    assert {tokenised[f" one{i} two{i} three{i}"] for i in range(30)} == {1}
 
 
 def test_a_run_tokenises_each_text_once_for_all_patterns_and_members(tmp_path: Path, tokenised: Counter[str]) -> None:
