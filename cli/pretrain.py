@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
 from rich.text import Text
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 from petkit.choices import did_you_mean
 from petkit.cli.options import AsJson, Deterministic, Device, Threads
@@ -18,6 +19,9 @@ from petkit.cli.reporter import Reporter, print_json, spelled
 from petkit.errors import SettingsError
 
 __all__ = ["pretrain"]
+
+_GRACE = 2.0
+"""Seconds: a launcher stops all processes when one has ended."""
 
 
 def pretrain(
@@ -99,6 +103,7 @@ def pretrain(
     """
     from petkit.compute import choose_device, default_precision
     from petkit.pretraining import PretrainSettings, measured, run_pretraining
+    from petkit.pretraining.ranks import Dismissed
 
     where = choose_device(device)
     if init is not None and arch is not None:
@@ -143,7 +148,11 @@ def pretrain(
     places: dict[str, Any] = {"column": text_column, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
     places |= {"encoding": encoding} if encoding is not None else {}
     with Reporter(quiet=silent) as reporter:
-        figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event, on_notice=reporter.notice)
+        try:
+            figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event, on_notice=reporter.notice)
+        except Dismissed as error:  # the first process of several says why, if the launcher leaves it the time
+            time.sleep(_GRACE)
+            raise Exit(error.code) from None
     if figures:  # only rank 0 has any
         speeds = {"measured": found} if (found := measured(out)) else {}
         print_json({**figures, **speeds}) if as_json else _show({**figures, **speeds})

@@ -1,22 +1,36 @@
-"""Several processes on one model: who this one is under torchrun or accelerate, and what rank 0 tells the others."""
+"""Several processes on one model: who this one is under torchrun or accelerate, what rank 0 tells, how all end where one fails."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
-from petkit.errors import SettingsError
+from petkit.errors import SettingsError, UserError
 
-__all__ = ["Ranks", "barrier", "joined", "ranks", "tell"]
+__all__ = ["Dismissed", "Ranks", "awaited", "in_turn", "joined", "leading", "ranks", "summon", "tell", "together"]
+
+T = TypeVar("T")
 
 _PATIENCE = timedelta(days=1)  # the others wait while rank 0 reads the text
+
+
+class Dismissed(UserError):
+    """Another process has failed, and rank 0 says why: this one ends without a word of its own.
+
+    Attributes:
+        code: the exit code of rank 0: 2 after a mistake of the user's, else 1.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,81 @@ def tell(value: Any = None) -> Any:
     return held[0]
 
 
-def barrier() -> None:
-    """Wait until every rank is here."""
-    if ranks().size > 1:
-        distributed.barrier()
+def together(work: Callable[[], T]) -> T:
+    """What ``work`` returns, on every rank; all have to call it, and ``work`` must not wait for other ranks.
+
+    Where it raises on some rank, all ranks end: rank 0 with its own error, or that of the first that has one, the others with
+    ``Dismissed``. So nobody waits for a process that is gone.
+    """
+    here = ranks()
+    if here.size == 1:
+        return work()
+    found: Any = None
+    error: Exception | None = None
+    try:
+        found = work()
+    except Exception as raised:
+        error = raised
+    failures: list[tuple[str, int] | None] = [None] * here.size
+    distributed.all_gather_object(failures, None if error is None else _failure(error))
+    for rank, failure in enumerate(failures):
+        if failure is None:
+            continue
+        if not here.first:
+            raise Dismissed(*failure) from error
+        raise error if error is not None else _of_another(rank, failure)
+    return found  # type: ignore[no-any-return]
+
+
+def in_turn(work: Callable[[], T]) -> T:
+    """As ``together``, rank 0 first: the others find the files that it has made."""
+    first = ranks().first
+    found = together(lambda: work() if first else None)
+    return together(lambda: found if found is not None else work())
+
+
+def _failure(error: Exception) -> tuple[str, int]:
+    """What other ranks are told: the message, and the exit code that the command line gives it."""
+    return (str(error), 2) if isinstance(error, UserError) else (f"{type(error).__name__}: {error}", 1)
+
+
+def _of_another(rank: int, failure: tuple[str, int]) -> Exception:
+    message, code = failure
+    return UserError(f"process {rank}: {message}") if code == 2 else RuntimeError(f"process {rank} failed: {message}")
+
+
+# What rank 0 does alone before the others have something to do
+
+
+_waiting = False
+"""Whether the other ranks wait in ``awaited`` for what rank 0 says."""
+
+
+@contextmanager
+def leading() -> Iterator[None]:
+    """On rank 0, while the others are in ``awaited``: an error before ``summon`` dismisses them."""
+    global _waiting
+    _waiting = True
+    try:
+        yield
+    except Exception as error:
+        if _waiting:
+            tell({"failure": _failure(error)})
+        raise
+    finally:
+        _waiting = False
+
+
+def summon(work: Any) -> None:
+    """Tell the others what to do; None for nothing."""
+    global _waiting
+    _waiting = False
+    tell({"work": work})
+
+
+def awaited() -> Any:
+    """What rank 0 summons this one to. Raises Dismissed where it failed before."""
+    told = tell()
+    if "failure" in told:
+        raise Dismissed(*told["failure"])
+    return told["work"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from petkit.pretraining.corpus import source_digest
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
 from petkit.pretraining.loop import Course, Joint
-from petkit.pretraining.ranks import barrier, joined, ranks, tell
+from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.starting import join_learners, lengthen, other_vocabulary, start_model
 from petkit.pretraining.tasks import left_out, make_tasks, rows_and_tokens
@@ -47,13 +48,13 @@ def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
     places = {"root": str(context.root), "out": str(context.out), "work": str(context.work)}
-    tell({"spec": spec, "places": places, "aside": dict(context.aside)})
+    summon({"spec": spec, "places": places, "aside": dict(context.aside)})
     return _carry_out(spec, context)
 
 
 def _follow() -> dict[str, Any]:
     """What other ranks than 0 do: the same as rank 0, without writing, if that has something to do."""
-    told = tell()
+    told = awaited()
     if told is None:
         return {}
     root, out, work = (Path(told["places"][name]) for name in ("root", "out", "work"))
@@ -103,15 +104,9 @@ def pretrain(
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
     with computing(settings):
-        tokenizer, tokens = _in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / TOKENS))
-        vocabulary = Vocabulary.of(tokenizer)
-        model = start_model(settings, tokenizer)
-        joint = join_learners(model, settings, vocabulary)
-        course = Course(
-            joint, make_tasks(tokens, settings, vocabulary), settings, vocabulary, before_step=partial(lengthen, model, settings)
-        )
+        tokenizer, tokens = in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / TOKENS))
+        course, lacking = together(lambda: _start(tokenizer, tokens, settings))
         curves = Curves(context.work / CURVES)
-        lacking = course.unmeasured()
         before = course.held_out() if settings.init is not None and ranks().first else {}
         trained = course.train(context, curves, board)
         if not ranks().first:
@@ -122,7 +117,7 @@ def pretrain(
             board.add(curves.points[-1])
             board.add({"step": settings.steps, **{f"measured/{name}": value for name, value in speed.items() if name != "objectives"}})
             board.close()
-        _save(joint, tokenizer, folder or context.out, half=half)
+        _save(course.joint, tokenizer, folder or context.out, half=half)
         curves.publish(context.out)
         context.measured.update(speed)
         return _figures(course, tokens, before, after) | _asides(course, lacking)
@@ -135,11 +130,13 @@ def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
         tokenizer.save_pretrained(str(config.parent))
 
 
-def _in_turn(work: Callable[[], Any]) -> Any:
-    """Rank 0 first: the others find the files that it has made."""
-    found = work() if ranks().first else None
-    barrier()
-    return found if ranks().first else work()
+def _start(tokenizer: Any, tokens: Mapping[str, SplitTokens], settings: PretrainSettings) -> tuple[Course, dict[str, str]]:
+    """The course before its first update, and what of the text held out cannot be measured."""
+    vocabulary = Vocabulary.of(tokenizer)
+    model = start_model(settings, tokenizer)
+    joint, tasks = join_learners(model, settings, vocabulary), make_tasks(tokens, settings, vocabulary)
+    course = Course(joint, tasks, settings, vocabulary, before_step=partial(lengthen, model, settings))
+    return course, course.unmeasured()
 
 
 def _figures(course: Course, tokens: Mapping[str, SplitTokens], before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, Any]:
@@ -207,14 +204,15 @@ def run_pretraining(
         tensorboard: also write ``out/tensorboard``. Neither decides anything of the result: both may be others when a run goes on.
         on_event: told of the progress. on_notice: told, once each, what the user should know.
 
-    Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary.
+    Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary. Where the run is
+    refused, these raise ``petkit.pretraining.ranks.Dismissed``.
     """
-    if settings.init is None:
-        check_learnable(settings.arch, settings.rows_of_table())
-    with joined(settings.device) as here:
-        settings.check_processes(here.size)
+    with ExitStack() as stack:
+        here = stack.enter_context(joined(settings.device))
+        together(partial(_check, settings, here.size))
         if not here.first:
             return _follow()
+        stack.enter_context(leading())
         settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
         reading = {"sources": list(sources), "column": column, "encoding": encoding}
         common = {"settings": json.loads(json.dumps(asdict(settings))), **reading, "half": half}
@@ -229,7 +227,7 @@ def run_pretraining(
                 on_notice(notice)
             result = run_all([unit], run, on_event=on_event)["model"]
             if result.skipped:
-                tell(None)
+                summon(None)
                 if tensorboard:
                     _board(run.root, result.path / CURVES).close()
             publish(result.path / "model", run.root / "model")
@@ -238,6 +236,12 @@ def run_pretraining(
             for curve in result.path.glob("curves.*"):
                 write_bytes(run.root / curve.name, curve.read_bytes())
             return {**result.record, "model": str(run.root / "model")}
+
+
+def _check(settings: PretrainSettings, processes: int) -> None:
+    if settings.init is None:
+        check_learnable(settings.arch, settings.rows_of_table())
+    settings.check_processes(processes)
 
 
 def measured(out: str | Path) -> dict[str, Any]:

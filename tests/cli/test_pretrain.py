@@ -11,8 +11,10 @@ from typer.testing import CliRunner, Result
 
 from petkit import pretraining
 from petkit.backbones import load_masked_lm, load_tokenizer
+from petkit.cli import pretrain as cli_pretrain
 from petkit.cli.app import app
 from petkit.pretraining import PretrainSettings
+from petkit.pretraining.ranks import Dismissed
 from tests.builders import docstrings, tiny_masked_lm
 
 runner = CliRunner()
@@ -143,6 +145,14 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(pretraining, "run_pretraining", lambda *_, **__: {})
     found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu")
+    assert (found.stdout, found.stderr) == ("", "")
+
+    def dismissed(*_: Any, **__: Any) -> None:
+        raise Dismissed("the text is empty", 2)
+
+    monkeypatch.setattr(pretraining, "run_pretraining", dismissed)
+    monkeypatch.setattr(cli_pretrain, "_GRACE", 0.0)
+    found = petkit("pretrain", "a.txt", "--out", "run", "--device", "cpu", code=2)
     assert (found.stdout, found.stderr) == ("", "")
 
 
