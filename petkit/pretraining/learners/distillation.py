@@ -20,8 +20,9 @@ __all__ = ["DistillationLearner"]
 class DistillationLearner(Learner):
     """Parts ``soft``, ``mlm`` and ``cosine`` (Sanh et al. 2019, section 3, arXiv 1910.01108), weights from the objective.
 
-    ``soft``: the divergence of the student's from the teacher's distribution at the masked positions, both at the temperature,
-    times its square, as in the training script. ``cosine``: 1 - cosine of the two last states at every token.
+    ``soft``: the divergence of the student's from the teacher's distribution, both at the temperature, times its square, as in the training
+    script. It counts the masked positions only, those with an ``mlm`` loss, as that script does with ``--restrict_ce_to_mask``; without
+    the option, which is its default, it counts every token. ``cosine``: 1 - cosine of the two last states at every token.
     The teacher reads the same corrupted rows, in evaluation mode and without gradients; it is neither trained nor saved.
     """
 
