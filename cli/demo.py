@@ -31,13 +31,9 @@ def demo(
     if not as_json:
         typer.echo(_INTRODUCTION, err=True)
     from petkit.builtin.demo import run_demo
-    from petkit.compute import choose_device, computing_on, default_precision
 
-    where = choose_device(device)
     with Reporter(quiet=as_json) as reporter:
-        for notice in computing_on(where, default_precision(where)):
-            reporter.notice(notice)
-        result = run_demo(out, seed=seed, device=device, on_event=reporter.event)
+        result = run_demo(out, seed=seed, device=device, on_event=reporter.event, on_notice=reporter.notice)
     if as_json:
         print_json({**result.report, "path": str(result.path), "classifier": str(result.classifier)})
         return

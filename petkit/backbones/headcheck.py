@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -85,17 +85,7 @@ def head_report(
         return HeadReport("missing", f"the checkpoint lacks the head's weights ({', '.join(model.missing[:3])}, ...)")
     if tokenizer is None:
         raise SettingsError("head_report needs the tokenizer of a loaded model: tokenizer=...")
-    most = min(max_length, model.max_length)
-
-    def judged(some: Sequence[str]) -> HeadReport | None:
-        rows = [np.array(tokenizer(text, truncation=True, max_length=most)["input_ids"]) for text in some]
-        special = np.array(sorted(tokenizer.all_special_ids))
-        masked = _masked_positions(rows, special, np.random.default_rng(seed))
-        if not masked:
-            return None
-        found = _ask(model, [rows[i] for i, _ in masked], [at for _, at in masked], tokenizer, token_budget)
-        return _judge(found, _frequencies(rows, special, model.vocab_size))
-
+    judged = partial(_judged, model, tokenizer, max_length=min(max_length, model.max_length), token_budget=token_budget, seed=seed)
     report = judged(texts)
     if report is None:
         raise DataError("the texts hold no token to mask; give real texts")
@@ -106,6 +96,17 @@ def head_report(
     if len(texts) < _ENOUGH:
         return replace(report, status="unclear", detail=f"{report.detail}; {len(texts)} texts are too few to tell")
     return report
+
+
+def _judged(model: MaskedLM, tokenizer: Any, texts: Sequence[str], *, max_length: int, token_budget: int, seed: int) -> HeadReport | None:
+    """Trained or untrained, by these texts; None if they hold no token to mask."""
+    rows = [np.array(tokenizer(text, truncation=True, max_length=max_length)["input_ids"]) for text in texts]
+    special = np.array(sorted(tokenizer.all_special_ids))
+    masked = _masked_positions(rows, special, np.random.default_rng(seed))
+    if not masked:
+        return None
+    found = _ask(model, [rows[i] for i, _ in masked], [at for _, at in masked], tokenizer, token_budget)
+    return _judge(found, _frequencies(rows, special, model.vocab_size))
 
 
 @cache

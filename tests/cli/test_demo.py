@@ -32,6 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def run_demo(out: Path, **options: Any) -> RunResult:
         calls.append({"out": out, **options})
+        options["on_notice"]("computing on cuda: Some GPU, float32")
         return RunResult(out, REPORT, out / "classifier")
 
     monkeypatch.setattr("petkit.builtin.demo.run_demo", run_demo)
@@ -53,9 +54,8 @@ def test_json_is_one_object(asked: list[dict[str, Any]]) -> None:
     assert asked
 
 
-@pytest.mark.usefixtures("asked")
-def test_a_gpu_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("petkit.compute.computing_on", lambda device, precision: (f"computing on {device}: Some GPU, {precision}",))
+def test_what_the_run_has_to_tell_is_told_but_not_to_programs(asked: list[dict[str, Any]]) -> None:
     found = CliRunner().invoke(app, ["demo", "--device", "cpu"])
-    assert "Note: computing on cpu: Some GPU, float32" in found.stderr
+    assert "Note: computing on cuda: Some GPU, float32" in found.stderr
+    assert asked[0]["device"] == "cpu"
     assert not CliRunner().invoke(app, ["demo", "--device", "cpu", "--json"]).stderr
