@@ -15,7 +15,7 @@ from petkit.errors import RunError
 __all__ = ["MemoryExhaustedError", "Peak", "memory_explained", "peak_memory"]
 
 _EXHAUSTED: Final = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't allocate|not enough) memory")
-"""In the words of torch's errors: of its allocators on CUDA, MPS and the CPU, of CUDA itself and of cuBLAS."""
+"""In the words of torch's errors: of its allocators on CUDA, MPS and the CPU, of CUDA itself and of cuBLAS. A MemoryError needs no words."""
 
 _LESS: Final = {
     "petkit.pretraining": "more --accumulate (the same update in more parts), fewer --rows, a smaller --length, a smaller --size",
@@ -48,7 +48,7 @@ def peak_memory() -> Iterator[Peak]:
 
 @contextmanager
 def memory_explained(what: str, function: str) -> Iterator[None]:
-    """Whatever tells in the block that memory is exhausted becomes one message that names what takes less.
+    """Whatever tells in the block that memory is exhausted, torch, numpy or Python, becomes one message that names what takes less.
 
     Args:
         what: is at work, for the message. function: that of the unit, ``"package.module:function"``.
@@ -57,11 +57,12 @@ def memory_explained(what: str, function: str) -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if not _EXHAUSTED.search(str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not _EXHAUSTED.search(str(error)):
             raise
         less = next((words for start, words in _LESS.items() if function.startswith(start)), _LESS["petkit"])
-        said = " ".join(re.split(r"(?<=\.)\s+(?=[A-Z])", str(error).splitlines()[0])[:2]).rstrip(".")
+        first = next(iter(str(error).splitlines()), type(error).__name__)  # Python's own has no text
+        said = " ".join(re.split(r"(?<=\.)\s+(?=[A-Z])", first)[:2]).rstrip(".")
         raise MemoryExhaustedError(
             f"{what} needs more memory than the device has left ({said}). Fewer --workers, or an end to what else holds that memory: the "
             f"same command then goes on. Else begin in another folder (--out), since a run keeps its settings, with what takes less: {less}"

@@ -33,6 +33,8 @@ def explained(error: Exception, function: str = TRAIN) -> str:
             "CUDA error: CUBLAS_STATUS_ALLOC_FAILED",
         ),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory: you tried"), "[enforce fail"),
+        (MemoryError(), "MemoryError)"),
+        (MemoryError("Unable to allocate 7.28 TiB for an array"), "Unable to allocate 7.28 TiB for an array)"),
     ],
 )
 def test_exhausted_memory_is_one_message(error: Exception, said: str) -> None:
