@@ -19,6 +19,7 @@ from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.errors import DataError, ModelError
 from petkit.objectives import Vocabulary, share, stream
 from petkit.pretraining.curves import Curves, TensorBoard
+from petkit.pretraining.packing import PairedRows, RowSource
 from petkit.pretraining.ranks import ranks
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tasks import Task, Updates, measured_form, rows_and_tokens, task_rates
@@ -165,7 +166,7 @@ class Course:
         rows, tokens = rows_and_tokens(self.settings, trained.steps, start=self._first)
         found: dict[str, dict[str, float]] = {}
         for task, count in zip(self.tasks, self.updates.rows_of_tasks(self._first, trained.steps), strict=True):
-            unit = "pairs_per_second" if hasattr(task.objective, "build") else "rows_per_second"
+            unit = "pairs_per_second" if isinstance(task.train, PairedRows) else "rows_per_second"
             part = found.setdefault(task.objective.name, {unit: 0.0})
             part[unit] += count / seconds
         return {"rows_per_second": rows / seconds, "tokens_per_second": tokens / seconds, "objectives": found}
@@ -181,30 +182,37 @@ class Course:
     def unmeasured(self) -> dict[str, str]:
         """The parts of tasks of which the text held out has nothing to measure, and why; to be asked before training.
 
+        A task for which it makes no rows is named as a whole.
+
         Raises DataError where there is nothing to measure at all.
         """
         lacking: dict[str, str] = {}
         found = False
         for task in self.tasks:
+            if task.held is None:
+                lacking[task.name] = task.lacking
+                continue
             counts: dict[str, float] = {}
             for batch in self._held_batches(task):
                 for part, count in self.joint.learner(task.objective.name).counts(batch).items():
                     counts[part] = counts.get(part, 0.0) + count
             found |= any(counts.values())
-            lacking |= {self._label(task, part): self._why_nothing(task) for part, count in counts.items() if not count}
+            lacking |= {self._label(task, part): self._why_nothing(task, task.held) for part, count in counts.items() if not count}
         if not found:
             raise DataError(f"of the text held out nothing can be measured: {'; '.join(dict.fromkeys(lacking.values()))}")
         return lacking
 
-    def _why_nothing(self, task: Task) -> str:
-        ids = task.held.tokens.ids
+    def _why_nothing(self, task: Task, held: RowSource) -> str:
+        ids = held.tokens.ids
         if self.vocabulary.special[ids[:LOOKED_AT]].all():
             return "the tokenizer knows no word of it; it is of another language"
         name, length = task.objective.name, self.settings.length
         return f"its {len(ids)} tokens in rows of {length} are too short for --objective {name}; raise --length or --held-out"
 
     def _held_batches(self, task: Task) -> Iterator[Any]:
-        """The rows that are measured, corrupted the same way every time."""
+        """The rows that are measured, corrupted the same way every time; none where the text held out makes none."""
+        if task.held is None:
+            return
         how, count = measured_form(task.objective), min(len(task.held), MEASURED_ROWS)
         for start in range(0, count, 64):
             chosen = np.arange(start, min(start + 64, count))

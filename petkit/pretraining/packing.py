@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petkit.errors import SettingsError
-from petkit.objectives import Denoising, NextToken, Permutation, SpanCorruption, Vocabulary, stream, t5_lengths
+from petkit.objectives import Denoising, NextToken, PairPrediction, Permutation, SpanCorruption, Vocabulary, stream, t5_lengths
 from petkit.objectives.rows import BoolArray, IntArray
 from petkit.objectives.texttotext import sentinel_inputs
 from petkit.pretraining.streamed import ChunkedRows, PairedRows
@@ -47,7 +47,7 @@ def row_source(tokens: TokenFile, objective: Any, vocabulary: Vocabulary, *, len
         name = objective.name
         how = "a segmenter's words, and the text was tokenised without" if "chinese" in name else "units that must come with the text"
         raise SettingsError(f"--objective {name} goes by {how}; see petkit.objectives.segmented")
-    if hasattr(objective, "build"):
+    if isinstance(objective, PairPrediction):
         return PairedRows(tokens, objective, length=length, seed=seed)
     if isinstance(objective, NextToken | Permutation | SpanCorruption | Denoising):
         end_id = vocabulary.need("eos_id", objective.name)

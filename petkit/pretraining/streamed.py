@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from petkit.errors import DataError
-from petkit.objectives import Pairs, Vocabulary, pair_rows, stream
+from petkit.objectives import PairPrediction, Pairs, Vocabulary, pair_rows, stream
 from petkit.objectives.rows import BoolArray, IntArray
 from petkit.pretraining.tokenfiles import TokenFile
 from petkit.pretraining.units import ranges, word_ids
@@ -85,7 +85,7 @@ class PairedRows:
         left_out: stretches of the text of which the first epoch makes no pair (``Pairs.left_out``).
     """
 
-    def __init__(self, tokens: TokenFile, objective: Any, *, length: int, seed: int) -> None:
+    def __init__(self, tokens: TokenFile, objective: PairPrediction, *, length: int, seed: int) -> None:
         self.tokens, self.length, self.seed = tokens, length, seed
         self._build, self._short = objective.build, objective.short
         self._drawn: tuple[int, Pairs] = (0, self._draw(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from petkit.errors import DataError
 from petkit.objectives import MaskedLanguageModeling, Vocabulary, draw_sources, equal_rates, mixing_rates, stream
 from petkit.pretraining.packing import PairedRows, RowSource, row_source
 from petkit.pretraining.settings import PretrainSettings
+from petkit.pretraining.tokenfiles import TokenFile
 from petkit.pretraining.tokens import SplitTokens
 from petkit.sampling import epoch_batch
 
@@ -27,18 +28,23 @@ class Task:
 
     Attributes:
         name: the objective's, and the data set's where there are several.
-        train, long: rows to train on, of ``length`` and of ``long_length`` tokens. held: rows held out.
+        train, long: rows to train on, of ``length`` and of ``long_length`` tokens.
+        held: rows held out; None where the text held out makes none, and ``lacking`` says why.
     """
 
     name: str
     objective: Any
     train: RowSource
     long: RowSource
-    held: RowSource
+    held: RowSource | None
+    lacking: str = ""
 
 
 def make_tasks(texts: Mapping[str, SplitTokens], settings: PretrainSettings, vocabulary: Vocabulary) -> list[Task]:
-    """Every data set (by name) with every objective."""
+    """Every data set (by name) with every objective.
+
+    Raises as ``row_source`` for text that is trained on; text held out that makes no rows makes a task without ``held``.
+    """
     return [
         _task(objective.name if len(texts) == 1 else f"{objective.name} on {name}", objective, tokens, settings, vocabulary)
         for name, tokens in texts.items()
@@ -47,18 +53,20 @@ def make_tasks(texts: Mapping[str, SplitTokens], settings: PretrainSettings, voc
 
 
 def _task(name: str, objective: Any, tokens: SplitTokens, settings: PretrainSettings, vocabulary: Vocabulary) -> Task:
-    train, held = (_rows(part, tokens, objective, vocabulary, settings.length, settings.seed) for part in ("train", "held"))
-    if settings.long_length is None:
-        return Task(name, objective, train, train, held)
-    return Task(name, objective, train, _rows("train", tokens, objective, vocabulary, settings.long_length, settings.seed), held)
+    def rows(part: TokenFile, length: int) -> RowSource:
+        return row_source(part, objective, vocabulary, length=length, seed=settings.seed)
 
-
-def _rows(part: Literal["train", "held"], tokens: SplitTokens, objective: Any, vocabulary: Vocabulary, length: int, seed: int) -> RowSource:
+    held, lacking = None, ""
     try:
-        return row_source(getattr(tokens, part), objective, vocabulary, length=length, seed=seed)
+        train = rows(tokens.train, settings.length)
+        long = train if settings.long_length is None else rows(tokens.train, settings.long_length)
     except DataError as error:
-        which = "trained on" if part == "train" else "held out"
-        raise DataError(f"{error} (in the text {which}; both what is trained on and what --held-out takes need it)") from error
+        raise DataError(f"{error} (in the text trained on, which is all but what --held-out takes)") from error
+    try:
+        held = rows(tokens.held, settings.length)
+    except DataError as error:
+        lacking = str(error)
+    return Task(name, objective, train, long, held, lacking)
 
 
 def left_out(tasks: Sequence[Task]) -> dict[str, list[int]]:
