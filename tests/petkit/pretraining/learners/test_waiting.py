@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from petkit.backbones.masks import ready_mask
 from petkit.backbones.stacks import Layout
 from petkit.objectives import preset
 from petkit.pretraining.learners import learner_for
 from tests.petkit.pretraining.learners.tiny import CASES, batch_of, teacher_of, tiny, vocabulary
 from tests.waiting import Waits
 
-ASKS = ("modernbert", "t5", "bart", "gpt2")
-"""Where transformers itself looks at the mask before the first layer."""
+ASKS = {"t5": 3, "bart": 7, "gpt2": 3}
+"""Where transformers itself looks at the mask before the first layer: how often at most. BART of older versions also throws a die for each
+of its layers, on the CPU."""
 
 
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stacks take padding out on the CPU, where counting tokens waits for nobody."""
+    """On the CPU stacks take padding out, and masks are looked into, where that waits for nobody."""
     monkeypatch.setattr(Layout, "of", lambda mask, full=False: Layout((mask.shape[0], mask.shape[1]), mask.bool()[:, None, None, :], None))
+    monkeypatch.setattr(
+        "petkit.backbones.attention_mask_for", lambda model, batch: ready_mask(model, batch.attention_mask, full=batch.full)
+    )
 
 
 @pytest.mark.parametrize("padded", [False, True])
@@ -29,5 +34,5 @@ def test_a_forward_and_a_backward_pass_wait_for_nothing(arch: str, name: str, pa
     counts = learner.counts(batch)
     with Waits() as waits:
         learner(batch, counts)["loss"].backward()
-    assert [each for each in waits.seen if arch not in ASKS or not each.startswith("_local_scalar_dense")] == []
-    assert len(waits.seen) <= 3
+    assert [each for each in waits.seen if not each.startswith("_local_scalar_dense")] == []
+    assert len(waits.seen) <= ASKS.get(arch, 0)
