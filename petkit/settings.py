@@ -222,7 +222,10 @@ PRESETS: Final[Mapping[str, Settings]] = {"paper": PAPER, "superglue": SUPERGLUE
 
 
 _REPEATED: Final = max(part.batch for each in PRESETS.values() for part in (each.member, each.classifier, each.supervised))
-"""Batches up to this size, the largest of the presets, may be larger than the set of rows."""
+"""Batches up to this size, the largest of the presets, may hold any row as often as need be."""
+
+_TIMES: Final = 8
+"""Larger ones may hold each row so many times."""
 
 
 def preset(name: str) -> Settings:
@@ -240,28 +243,36 @@ def preset_for(parameters: int) -> str:
 def batch_problems(settings: Settings, *, labeled: int, unlabeled: int) -> list[str]:
     """What is wrong with the batches of a run over so many rows.
 
-    A batch takes at most the rows there are, or 32 of fewer: the presets' batches hold some of very few rows more than once
-    (``petkit.sampling``), larger ones would cost memory and time for nothing.
+    A batch may be 8 times the rows there are, or 32 where that is more: batches hold rows more than once if they must
+    (``petkit.sampling``), but beyond this they cost memory and time for nothing. With ``ipet`` members of later generations learn from
+    unlabelled rows too, so those count for ``member.batch``.
 
     >>> batch_problems(apply_changes(Settings(), {"classifier.batch": 100000}), labeled=8, unlabeled=60)
-    ['classifier.batch is 100000, and there are 60 unlabelled rows; at most 60 is legal']
-    >>> batch_problems(Settings(), labeled=3, unlabeled=2)
+    ['classifier.batch is 100000, and there are 60 unlabelled rows; at most 480 (each of them 8 times) is legal']
+    >>> batch_problems(apply_changes(Settings(), {"member.batch": 64}), labeled=50, unlabeled=60)
     []
     """
     method, member = settings.method, settings.member
     members = labeled > 0 and method in ("pet", "ipet", "single")
     supervised = method == "supervised" or (settings.baselines and labeled > 0 and method != "tfidf")
+    learned = (labeled + unlabeled, "labelled and unlabelled") if method == "ipet" else (labeled, "labelled")
     used = [
-        ("member.batch", member.batch, labeled, "labelled", members),
+        ("member.batch", member.batch, *learned, members),
         ("member.unlabeled_batch", member.unlabeled_batch, unlabeled, "unlabelled", members and member.mlm_weight > 0),
         ("classifier.batch", settings.classifier.batch, unlabeled, "unlabelled", method not in ("supervised", "tfidf")),
         ("supervised.batch", settings.supervised.batch, labeled, "labelled", supervised),
     ]
     return [
-        f"{name} is {batch}, and there are {rows} {kind} rows; at most {max(rows, _REPEATED)} is legal"
+        f"{name} is {batch}, and there are {rows} {kind} rows; at most {_most(rows)} is legal"
         for name, batch, rows, kind, counts in used
-        if counts and batch > max(rows, _REPEATED)
+        if counts and batch > max(_TIMES * rows, _REPEATED)
     ]
+
+
+def _most(rows: int) -> str:
+    """The largest legal batch, and where it comes from."""
+    times = _TIMES * rows
+    return f"{times} (each of them {_TIMES} times)" if times > _REPEATED else str(_REPEATED)
 
 
 def read_toml(path: str) -> dict[str, Any]:

@@ -32,10 +32,11 @@ from petkit.prechecks import check_checkpoint, check_patterns, check_strategies,
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.pvp import Task
 from petkit.report.compare import check_against
+from petkit.report.names import shots_name
 from petkit.rowfiles import save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, read_status
-from petkit.settings import Settings, apply_changes, preset, preset_for
+from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
 from petkit.taskspec import task_spec
 from petkit.units import Unit
 
@@ -129,9 +130,8 @@ def evaluate(
     study = Study(plans, seed_numbers, methods, settings, preset(chosen_preset), calibration_folds, measure_development_gain)
     asked = _asked(study, model, chosen_preset, draws, options, allow_overlap)
     facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
-    if against is not None:
-        for line in check_against({"kind": "study", "study": asked, "tasks": task_entries(study, facts)}, against):
-            on_notice(line)
+    compared = {"kind": "study", "study": asked, "tasks": task_entries(study, facts)}
+    notices = check_against(compared, against) if against is not None else []
     common: dict[str, Any] = {
         "model": model,
         "device": device,
@@ -146,7 +146,7 @@ def evaluate(
     with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run:
         for change in run.version_changes:
             on_notice(f"version changed since the study began: {change}")
-        for notice in computing_on(device, settings.precision):
+        for notice in (*notices, *computing_on(device, settings.precision)):
             on_notice(notice)
         driver = _Driver(run, plan, executor, workers, on_progress, on_notice)
         driver.take_rows(parts)
@@ -241,6 +241,20 @@ def _check_rows(
         if any(method in PROMPTED for method in methods):
             check_words(task, settings, _some(of_task), model, trust_remote_code=trust)
     raise_problems(DataError, "study", problems)
+    too_large = [line for task, of_task in zip(tasks, rows, strict=True) for line in _batch_problems(task, of_task, methods, settings)]
+    raise_problems(SettingsError, "settings", too_large)
+
+
+def _batch_problems(task: Task, rows: TaskRows, methods: Sequence[str], settings: Settings) -> list[str]:
+    """Batches beyond a task's rows, each with the methods that would use it; of each number of rows per label the smallest split counts."""
+    found: dict[tuple[int | None, str], list[str]] = {}
+    trained = [method for method in methods if method in (*DISTILLED, "supervised")]
+    for shots in dict.fromkeys(one.split.shots for one in rows.splits):
+        labeled = min(len(one.train) for one in rows.splits if one.split.shots == shots)
+        for method in trained:
+            for line in batch_problems(replace(settings, method=method, baselines=False), labeled=labeled, unlabeled=len(rows.pool)):
+                found.setdefault((shots, line), []).append(method)
+    return [f"task {task.name!r}, {shots_name(shots)} ({', '.join(used)}): {line}" for (shots, line), used in found.items()]
 
 
 def _task_plan(task: Task, index: int, rows: TaskRows, model: str, settings: Settings, trust: bool) -> TaskPlan:

@@ -266,7 +266,8 @@ def test_lengths_and_budgets_that_contradict_each_other_are_both_named() -> None
     assert apply_changes(Settings(), {"max_length": 9000, "token_budget": 9000}).max_length == 9000
 
 
-EVERY = {"member.batch": 61, "member.unlabeled_batch": 101, "classifier.batch": 101, "supervised.batch": 61}
+EVERY = {"member.batch": 481, "member.unlabeled_batch": 801, "classifier.batch": 801, "supervised.batch": 481}
+"""One more than eight times 60 labelled and 100 unlabelled rows."""
 
 
 @pytest.mark.parametrize(
@@ -274,16 +275,25 @@ EVERY = {"member.batch": 61, "member.unlabeled_batch": 101, "classifier.batch": 
     [
         ("pet", 60, ["member.batch", "member.unlabeled_batch", "classifier.batch", "supervised.batch"]),
         ("pet", 61, ["member.unlabeled_batch", "classifier.batch"]),
+        ("ipet", 60, ["member.unlabeled_batch", "classifier.batch", "supervised.batch"]),
         ("pet", 0, ["classifier.batch"]),
         ("zero-shot", 0, ["classifier.batch"]),
         ("supervised", 60, ["supervised.batch"]),
         ("tfidf", 60, []),
     ],
 )
-def test_batches_beyond_the_rows_are_refused_where_they_are_used(method: str, labeled: int, refused: list[str]) -> None:
+def test_batches_far_beyond_the_rows_are_refused_where_they_are_used(method: str, labeled: int, refused: list[str]) -> None:
     settings = apply_changes(Settings(method=method), EVERY)
     assert [problem.split()[0] for problem in batch_problems(settings, labeled=labeled, unlabeled=100)] == refused
     assert batch_problems(settings, labeled=61, unlabeled=101) == []
+
+
+def test_later_generations_learn_from_unlabelled_rows_too() -> None:
+    settings = apply_changes(Settings(method="ipet"), {"member.batch": 145})
+    assert batch_problems(settings, labeled=8, unlabeled=11) == []
+    assert batch_problems(settings, labeled=8, unlabeled=10) == [
+        "member.batch is 145, and there are 18 labelled and unlabelled rows; at most 144 (each of them 8 times) is legal"
+    ]
 
 
 def test_batches_without_a_part_in_the_run_are_not_looked_at() -> None:
@@ -298,7 +308,8 @@ def test_presets_do_with_very_few_rows(name: str) -> None:
     assert batch_problems(PRESETS[name], labeled=1, unlabeled=2) == []
 
 
-def test_small_batches_may_repeat_rows_and_large_ones_may_not() -> None:
+def test_ordinary_batches_may_repeat_rows_and_far_larger_ones_may_not() -> None:
+    assert batch_problems(apply_changes(Settings(), {"member.batch": 64}), labeled=50, unlabeled=2) == []
     assert batch_problems(apply_changes(Settings(), {"classifier.batch": 32}), labeled=3, unlabeled=2) == []
     assert batch_problems(apply_changes(Settings(), {"classifier.batch": 33}), labeled=3, unlabeled=2) == [
         "classifier.batch is 33, and there are 2 unlabelled rows; at most 32 is legal"

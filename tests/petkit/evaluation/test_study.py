@@ -330,6 +330,12 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
         ({"pool_from_test": 16}, DataError, "some must remain"),
         ({"data": "nowhere"}, DataError, "no train file"),
+        (
+            {"settings": {"supervised.batch": 5000, "member.batch": 65}, "methods": ("pet", "ipet", "supervised")},
+            SettingsError,
+            r"(?s)^settings: 4 problems\n  - task 'tone & mood', 2 per label \(pet\): member.batch is 65, and there are 4 labelled rows; "
+            r"at most 32 is legal\n.*2 per label \(supervised\): supervised.batch.*at most 32\n.*4 per label.*8 labelled rows; at most 64 ",
+        ),
     ],
 )
 def test_mistakes_leave_nothing_behind(
@@ -355,6 +361,10 @@ def test_an_earlier_study_has_to_be_comparable_before_anything_is_trained(
     assert notices == [
         "tone & mood, 4 per label: the earlier study had other splits, so differences are not paired, and only larger ones are found"
     ]
+    notices.clear()
+    with pytest.raises(RunError, match="seed"):
+        tiny_study(tmp_path / "out", data, model, shots=(4,), **options, settings={"seed": "1"})
+    assert notices == [], "nothing is told of a folder that cannot be used"
 
 
 def test_a_pool_out_of_the_test_leaves_it(model: Path, data: Path, tmp_path: Path) -> None:
