@@ -89,7 +89,7 @@ def test_adapting_a_checkpoint_lowers_its_loss_and_keeps_its_tokenizer(learned: 
     assert figures["loss"] < 0.8 * figures["loss_before"]
     assert figures["accuracy"] > figures["accuracy_before"]
     assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (source / "tokenizer.json").read_bytes()
-    before, after = (load_file(folder / "model.safetensors") for folder in (source, tmp_path / "out"))
+    before, after = (AutoModelForMaskedLM.from_pretrained(folder).state_dict() for folder in (source, tmp_path / "out"))
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
 

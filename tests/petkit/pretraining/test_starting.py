@@ -25,7 +25,7 @@ def tables(model: Any, name: str) -> list[torch.Tensor]:
 
 def made(arch: str) -> Any:
     row = preset(OF_ARCHITECTURE[arch][0])
-    return new_model(arch, words(), layers=1, hidden=32, heads=2, max_positions=40, dropout=0.0, seed=1, objectives=[row])
+    return new_model(arch, words(), layers=2, hidden=32, heads=2, max_positions=40, dropout=0.0, seed=1, objectives=[row])
 
 
 @pytest.mark.parametrize(
