@@ -22,9 +22,10 @@ from petkit.pretraining.corpus import source_digest
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
 from petkit.pretraining.loop import Course, Joint
+from petkit.pretraining.needs import other_vocabulary
 from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
 from petkit.pretraining.settings import PretrainSettings
-from petkit.pretraining.starting import join_learners, lengthen, other_vocabulary, start_model
+from petkit.pretraining.starting import join_learners, lengthen, start_model
 from petkit.pretraining.tasks import left_out, make_tasks, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens

@@ -6,52 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
-import transformers
 
-from petkit.backbones import MaskedLM, load_tokenizer
-from petkit.backbones.modelfiles import open_pretrained, resolve
-from petkit.errors import ModelError, SettingsError, raise_problems
+from petkit.backbones import MaskedLM
+from petkit.errors import SettingsError
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import longest_row, new_model, open_model
 from petkit.pretraining.learners import learner_for
 from petkit.pretraining.loop import Joint
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tasks import turn
-from petkit.pretraining.tokenizers import missing_tokens
 
-__all__ = ["check_tokenizer", "join_learners", "lengthen", "other_vocabulary", "repeat_positions", "start_model"]
-
-
-def check_tokenizer(tokenizer: Any, settings: PretrainSettings) -> None:
-    """Raise SettingsError unless the tokenizer has what the objectives need, and the checkpoint ``init`` an embedding for each token."""
-    vocabulary = Vocabulary.of(tokenizer)
-    lacking = ((row.name, missing_tokens(row, vocabulary, length=settings.longest)) for row in settings.rows_of_table())
-    problems = [f"--objective {name} needs {' and '.join(tokens)}" for name, tokens in lacking if tokens]
-    if settings.init is not None:
-        config = open_pretrained(transformers.AutoConfig, resolve(settings.init), trust_remote_code=settings.trust_remote_code)
-        if len(tokenizer) > config.vocab_size:
-            problems.append(f"it has {len(tokenizer)} tokens, and {settings.init} embeddings for {config.vocab_size}")
-    given = settings.tokenizer or settings.init or settings.teacher
-    name = "a new tokenizer" if given is None else f"the tokenizer of {given}"
-    raise_problems(SettingsError, f"{name} does not do (--tokenizer names another)", problems)
-
-
-def other_vocabulary(settings: PretrainSettings) -> str | None:
-    """What to tell where a checkpoint goes on with a tokenizer that gives its tokens other numbers than its own did."""
-    if settings.init is None or settings.tokenizer is None:
-        return None
-    try:
-        own = load_tokenizer(settings.init, trust_remote_code=settings.trust_remote_code, masked=False).get_vocab()
-    except ModelError:
-        return None  # it has none
-    given = load_tokenizer(settings.tokenizer, trust_remote_code=settings.trust_remote_code, masked=False).get_vocab()
-    others = sum(own.get(token) != number for token, number in given.items())
-    if not others:
-        return None
-    return (
-        f"{others:,} of {len(given):,} tokens of --tokenizer {settings.tokenizer} are other ones in {settings.init} or unknown there, so "
-        "their embeddings start from those of other tokens"
-    )
+__all__ = ["join_learners", "lengthen", "repeat_positions", "start_model"]
 
 
 def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:

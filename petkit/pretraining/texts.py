@@ -13,9 +13,9 @@ from petkit.files import staged_directory
 from petkit.objectives import chinese_segmenter
 from petkit.pretraining.architectures import architecture
 from petkit.pretraining.corpus import read_documents
+from petkit.pretraining.needs import check_tokenizer
 from petkit.pretraining.sections import set_apart
 from petkit.pretraining.settings import PretrainSettings
-from petkit.pretraining.starting import check_tokenizer
 from petkit.pretraining.tokenizers import new_tokenizer
 from petkit.pretraining.tokens import SplitTokens, split_documents, split_tokens
 

@@ -7,17 +7,14 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-import numpy as np
-
 from petkit.choices import legal_are
 from petkit.errors import SettingsError
-from petkit.objectives import Denoising, NextToken, Permutation, SpanCorruption, Vocabulary, select_t5_spans, span_counts, t5_lengths
-from petkit.objectives import texttotext as t2t
 from petkit.pretraining.bytelevel import train_bytelevel
+from petkit.pretraining.needs import needed_tokens
 from petkit.pretraining.unigram import train_unigram
 from petkit.pretraining.wordpiece import train_wordpiece
 
-__all__ = ["Kind", "missing_tokens", "needed_tokens", "new_tokenizer"]
+__all__ = ["Kind", "new_tokenizer"]
 
 Kind = Literal["wordpiece", "bytelevel", "unigram"]
 
@@ -151,59 +148,8 @@ def new_tokenizer(
     return _wrapped(backend, style, kind, model_max_length)
 
 
-# What objectives need
-
-
 _ADDED: Final[Mapping[str, str]] = MappingProxyType({"bos": "<s>", "eos": "</s>", "mask": "<mask>"})
 """By role: what a family that has no such token gets."""
-_BLANKS: Final = (t2t.masked, t2t.collapsed)
-"""Parts that write masks, or the first sentinel where there is no mask token."""
-
-
-def needed_tokens(objective: Any) -> frozenset[str]:
-    """The special tokens without which an objective makes no batches: ``mask``, ``cls``, ``sep``, ``bos``, ``eos``, ``sentinels``, and
-    ``blank`` for a mask or a sentinel.
-
-    >>> from petkit.objectives import preset
-    >>> [sorted(needed_tokens(preset(name))) for name in ("mlm", "causal", "t5", "t5-mass", "bart")]
-    [['cls', 'mask', 'sep'], ['eos'], ['eos', 'sentinels'], ['blank', 'eos'], ['bos', 'eos', 'mask']]
-    """
-    if isinstance(objective, NextToken | Permutation):
-        return frozenset({"eos"})
-    if isinstance(objective, Denoising):
-        return frozenset({"bos", "eos"} | ({"mask"} if {"infill", "mask"} & set(objective.noises) else set()))
-    if isinstance(objective, SpanCorruption):
-        parts = [getattr(part, "func", part) for part in (objective.inputs, objective.targets)]
-        sentinels = {"sentinels"} if t2t.sentinel_inputs in parts or t2t.sentinel_targets in parts else set()
-        return frozenset({"eos"} | sentinels | ({"blank"} if any(part in _BLANKS for part in parts) else set()))
-    return frozenset({"mask", "cls", "sep"})
-
-
-def missing_tokens(objective: Any, vocabulary: Vocabulary, *, length: int) -> list[str]:
-    """In words, the special tokens that an objective needs and a tokenizer lacks.
-
-    Args:
-        length: the longest row's tokens, which decide how many sentinels T5's spans take; for spans drawn one by one it needs some.
-    """
-    found = len(vocabulary.sentinels)
-    lacking = []
-    for name in sorted(needed_tokens(objective)):
-        if name == "blank":
-            lacking += [] if found or vocabulary.mask_id is not None else ["a mask token or sentinels (<extra_id_0>, ...)"]
-        elif name == "sentinels":
-            least = _spans(objective, length)
-            lacking += [] if found >= least else [f"{least} or more sentinels (<extra_id_0>, ...; it has {found})"]
-        elif getattr(vocabulary, f"{name}_id") is None:
-            lacking.append(f"a {name} token")
-    return lacking
-
-
-def _spans(objective: SpanCorruption, length: int) -> int:
-    """Sentinels of a row of ``length`` tokens of inputs; 1 where nobody knows."""
-    if objective.select is not select_t5_spans or objective.mean is None or objective.rate is None:
-        return 1
-    raw = t5_lengths(length, rate=objective.rate, mean=objective.mean)[0]
-    return int(span_counts(np.array([raw]), rate=objective.rate, mean=objective.mean)[1][0])
 
 
 def _with_needed(style: _Style, needed: set[str]) -> _Style:

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from transformers import AutoTokenizer
 
 from petkit.encoding.tokenizing import plain_backend
 from petkit.errors import DataError, SettingsError
-from petkit.objectives import PRESETS, Vocabulary, preset
+from petkit.objectives import PRESETS, Vocabulary, preset, presets, register
 from petkit.pretraining.architectures import ARCHITECTURES, kind_of
-from petkit.pretraining.tokenizers import missing_tokens, needed_tokens, new_tokenizer
+from petkit.pretraining.needs import missing_tokens, needed_tokens
+from petkit.pretraining.tokenizers import new_tokenizer
 from tests.builders import docstrings, sentences
 
 KEEP = ("Sports", "terrible", "Caf\u00e9", "xylophone", "World Cup's")
@@ -166,6 +168,28 @@ def test_what_an_objective_lacks_is_named() -> None:
     (few,) = missing_tokens(preset("t5"), t5, length=2600)
     assert few == "144 or more sentinels (<extra_id_0>, ...; it has 100)"
     assert missing_tokens(preset("mlm"), gpt2, length=32) == ["a cls token", "a mask token", "a sep token"]
+
+
+class Own:
+    """A row of a class that petkit does not know."""
+
+    name, summary, source = "own", "reads rows and hides nothing", "ours"
+
+    def batch(self, *_: Any, **__: Any) -> None: ...
+
+
+def test_of_a_row_of_ones_own_only_what_stands_around_its_text_is_demanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presets, "_TABLE", dict(presets._TABLE))
+    register(Own())
+    register(replace(preset("mlm"), name="mlm-40", rate=0.4))
+    plain = Vocabulary.of(made("bytelevel", "gpt2"))
+    assert missing_tokens(preset("own"), plain, length=32) == ["a cls token", "a sep token"]
+    assert missing_tokens(preset("mlm-40"), plain, length=32) == ["a cls token", "a mask token", "a sep token"]
+    masks = []
+    for name in ("own", "mlm-40"):
+        words = new_tokenizer("bytelevel", texts, size=SIZE, architecture="gpt2", objectives=[preset(name)])
+        masks.append(words.mask_token)
+    assert masks == [None, "<mask>"]
 
 
 @pytest.mark.parametrize(("kind", "architecture"), ALL)
