@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import torch
 from torch import distributed
 
 from petkit.errors import SettingsError, UserError
+from petkit.memory import memory_explained
 
 __all__ = ["Dismissed", "Ranks", "awaited", "in_turn", "joined", "leading", "ranks", "summon", "tell", "together"]
 
@@ -88,7 +90,8 @@ def together(work: Callable[[], T]) -> T:
     """What ``work`` returns, on every rank; all have to call it, and ``work`` must not wait for other ranks.
 
     Where it raises on some rank, all ranks end: rank 0 with its own error, or that of the first that has one, the others with
-    ``Dismissed``. So nobody waits for a process that is gone.
+    ``Dismissed``. So nobody waits for a process that is gone. Where there are several, exhausted memory is explained here, so that all
+    have the same exit code.
     """
     here = ranks()
     if here.size == 1:
@@ -96,7 +99,8 @@ def together(work: Callable[[], T]) -> T:
     found: Any = None
     error: Exception | None = None
     try:
-        found = work()
+        with memory_explained("pretraining", __name__):
+            found = work()
     except Exception as raised:
         error = raised
     failures: list[tuple[str, int] | None] = [None] * here.size
@@ -130,29 +134,27 @@ def _of_another(rank: int, failure: tuple[str, int]) -> Exception:
 # What rank 0 does alone before the others have something to do
 
 
-_waiting = False
-"""Whether the other ranks wait in ``awaited`` for what rank 0 says."""
+_waiting: ContextVar[bool] = ContextVar("waiting", default=False)
+"""Whether the other ranks wait in ``awaited`` for what rank 0 says: inside ``leading``, until ``summon``, which units call deep below."""
 
 
 @contextmanager
 def leading() -> Iterator[None]:
     """On rank 0, while the others are in ``awaited``: an error before ``summon`` dismisses them."""
-    global _waiting
-    _waiting = True
+    before = _waiting.set(True)
     try:
         yield
     except Exception as error:
-        if _waiting:
+        if _waiting.get():
             tell({"failure": _failure(error)})
         raise
     finally:
-        _waiting = False
+        _waiting.reset(before)
 
 
 def summon(work: Any) -> None:
     """Tell the others what to do; None for nothing."""
-    global _waiting
-    _waiting = False
+    _waiting.set(False)
     tell({"work": work})
 
 

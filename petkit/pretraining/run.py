@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -48,9 +47,10 @@ def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
+    board = _board(context.root, context.work / CURVES) if context.aside["tensorboard"] else None
     places = {"root": str(context.root), "out": str(context.out), "work": str(context.work)}
     summon({"spec": spec, "places": places, "aside": dict(context.aside)})
-    return _carry_out(spec, context)
+    return _carry_out(spec, context, board)
 
 
 def _follow() -> dict[str, Any]:
@@ -67,9 +67,8 @@ def _unheard(*_: Any, **__: Any) -> None:
     """Progress and notices that nobody is told."""
 
 
-def _carry_out(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+def _carry_out(spec: dict[str, Any], context: UnitContext, board: TensorBoard | None = None) -> dict[str, Any]:
     settings = PretrainSettings.from_json(spec["settings"])
-    board = _board(context.root, context.work / CURVES) if context.aside["tensorboard"] and ranks().first else None
     cache = Path(context.aside["cache"] or context.root / TOKENS)
     texts = data_sets(spec["sources"], spec["column"], encoding=spec["encoding"], separate=settings.separate)
     return pretrain(texts, settings, context=context, folder=context.out / "model", cache=cache, half=spec["half"], board=board)
@@ -108,7 +107,7 @@ def pretrain(
         tokenizer, tokens = in_turn(lambda: read_texts(sets, settings, context.work, cache or context.work / TOKENS))
         course, lacking = together(lambda: _start(tokenizer, tokens, settings))
         curves = Curves(context.work / CURVES)
-        before = course.held_out() if settings.init is not None and ranks().first else {}
+        before = together(lambda: course.held_out() if settings.init is not None and ranks().first else {})
         trained = course.train(context, curves, board)
         if not ranks().first:
             return {}
@@ -208,35 +207,53 @@ def run_pretraining(
     Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary. Where the run is
     refused, these raise ``petkit.pretraining.ranks.Dismissed``.
     """
-    with ExitStack() as stack:
-        here = stack.enter_context(joined(settings.device))
+    with joined(settings.device) as here:
         together(partial(_check, settings, here.size))
         if not here.first:
             return _follow()
-        stack.enter_context(leading())
-        settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
-        reading = {"sources": list(sources), "column": column, "encoding": encoding}
-        common = {"settings": json.loads(json.dumps(asdict(settings))), **reading, "half": half}
-        inputs = {source: source_digest(source) for source in sources} | _checkpoint_digests(settings)
-        spec, aside = {**common, "seed": settings.seed}, {"cache": cache, "tensorboard": tensorboard}
-        unit = Unit("model", UNIT, spec, files=inputs, aside=aside)
-        with (
-            RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(settings.device)) as run,
-            withdrawn_if_refused(run, prepares=lambda _: False, also=(TOKENS, TENSORBOARD)),
-        ):
-            for notice in (*computing_on(settings.device, settings.precision), *_notices(settings)):
-                on_notice(notice)
-            result = run_all([unit], run, on_event=on_event)["model"]
-            if result.skipped:
-                summon(None)
-                if tensorboard:
-                    _board(run.root, result.path / CURVES).close()
-            publish(result.path / "model", run.root / "model")
-            for notice in _asides_told(result.record):
-                on_notice(notice)
-            for curve in result.path.glob("curves.*"):
-                write_bytes(run.root / curve.name, curve.read_bytes())
-            return {**result.record, "model": str(run.root / "model")}
+        with leading():
+            settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
+            reading = {"sources": list(sources), "column": column, "encoding": encoding, "half": half}
+            aside = {"cache": cache, "tensorboard": tensorboard}
+            return _lead(settings, reading, aside, out, on_event=on_event, on_notice=on_notice)
+
+
+def _lead(
+    settings: PretrainSettings,
+    reading: dict[str, Any],
+    aside: dict[str, Any],
+    out: str,
+    *,
+    on_event: OnEvent,
+    on_notice: Callable[[str], None],
+) -> dict[str, Any]:
+    """What rank 0 does: the unit in its run folder, which it opens, and takes back where the run is refused before it trains."""
+    common = {"settings": json.loads(json.dumps(asdict(settings))), **reading}
+    inputs = {source: source_digest(source) for source in reading["sources"]} | _checkpoint_digests(settings)
+    unit = Unit("model", UNIT, {**common, "seed": settings.seed}, files=inputs, aside=aside)
+    hardware = accelerator(settings.device)
+    with (
+        RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions(), hardware=hardware) as run,
+        withdrawn_if_refused(run, prepares=lambda _: False, also=(TOKENS, TENSORBOARD)),
+    ):
+        for notice in (*computing_on(settings.device, settings.precision), *_notices(settings)):
+            on_notice(notice)
+        result = run_all([unit], run, on_event=on_event)["model"]
+        if result.skipped:
+            summon(None)
+            if aside["tensorboard"]:
+                _board(run.root, result.path / CURVES).close()
+        for notice in _asides_told(result.record):
+            on_notice(notice)
+        return {**result.record, "model": str(_published(result.path, run.root))}
+
+
+def _published(stage: Path, root: Path) -> Path:
+    """The checkpoint of the finished stage in the run folder, its curves beside it."""
+    publish(stage / "model", root / "model")
+    for curve in stage.glob("curves.*"):
+        write_bytes(root / curve.name, curve.read_bytes())
+    return root / "model"
 
 
 def _check(settings: PretrainSettings, processes: int) -> None:

@@ -92,23 +92,6 @@ def test_two_processes_train_the_model_that_one_trains(text: str, tmp_path: Path
     assert same(weights, load_file(tmp_path / "two" / "model" / "model.safetensors"), 1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("source", ["empty.txt", "none.txt"])
-def test_what_rank_0_refuses_is_said_once(tmp_path: Path, source: str) -> None:
-    """Before the others have something to do, and while they wait for the tokens."""
-    (tmp_path / "empty.txt").write_text("")
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29572", "--no-python"]
-    petkit = str(Path(sys.executable).with_name("petkit"))
-    order = [petkit, "pretrain", source, "--out", "run", "--steps", "2", "--rows", "4", "--device", "cpu"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    found = subprocess.run([*launcher, *order], capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
-    assert found.returncode == 1  # the launcher's own
-    assert sum(line.startswith("Error: ") for line in found.stderr.splitlines()) == 1, found.stderr
-    assert "rank      : 0 (local_rank: 0)\n  exitcode  : 2" in found.stderr
-    assert "gloo" not in found.stderr.lower()
-    assert "petkit/pretraining" not in found.stderr  # no traceback of ours
-
-
 def test_several_objectives_take_turns_and_are_measured_apart(text: str, tmp_path: Path) -> None:
     figures, _ = run(text, tmp_path / "run", objectives=("mlm", "nsp"), steps=6, mixing="equal")
     assert set(figures["held_out"]) == {"mlm/mlm", "mlm/mlm_accuracy", "nsp/mlm", "nsp/mlm_accuracy", "nsp/nsp", "nsp/nsp_accuracy"}

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
-from petkit.errors import DataError, SettingsError, UserError
+from petkit.errors import DataError, ModelError, SettingsError, UserError
+from petkit.memory import MemoryExhaustedError
 from petkit.pretraining import PretrainSettings, ranks, run, run_pretraining
 from petkit.pretraining.ranks import Dismissed, Ranks, awaited, in_turn, leading, summon, together
+from tests.builders import docstrings, tiny_masked_lm
 
 Failure = tuple[str, int] | None
 
 
 @pytest.fixture
 def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
-    """Be a rank beside others that fail as given; what is broadcast is noted, and read from the given list."""
+    """Be a rank beside others that fail as given; what it broadcasts and fails with is noted, what others broadcast is given."""
 
     def arrange(rank: int, others: list[Failure], told: list[Any] | None = None) -> list[Any]:
         said: list[Any] = []
 
         def gather(into: list[Any], mine: Any) -> None:
+            said.extend([] if mine is None else [mine])
             into[:] = [*others[:rank], mine, *others[rank + 1 :]]
 
         def broadcast(held: list[Any], src: int) -> None:
@@ -34,6 +44,14 @@ def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
         return said
 
     return arrange
+
+
+def broken(folder: Path) -> Path:
+    """A checkpoint whose weights are no numbers."""
+    path = tiny_masked_lm("bert", folder)
+    weights = {name: value * float("nan") for name, value in load_file(path / "model.safetensors").items()}
+    save_file(weights, path / "model.safetensors", {"format": "pt"})
+    return path
 
 
 def refuse() -> None:
@@ -77,6 +95,20 @@ def test_an_error_of_another_rank_is_told_by_rank_0(beside: Any) -> None:
         together(lambda: 5)
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. Tried"), MemoryError()])
+def test_exhausted_memory_ends_all_with_the_same_exit_code(beside: Any, error: Exception) -> None:
+    def exhaust() -> None:
+        raise error
+
+    beside(0, [None, None])
+    with pytest.raises(MemoryExhaustedError, match=r"pretraining needs more memory.*fewer --rows"):
+        together(exhaust)
+    beside(1, [None, None])
+    with pytest.raises(Dismissed, match="more memory") as caught:
+        together(exhaust)
+    assert caught.value.code == 2
+
+
 def test_what_fails_in_turn_is_not_begun_by_the_others(beside: Any) -> None:
     begun: list[int] = []
     beside(1, [("the disk is full", 2), None])
@@ -101,24 +133,78 @@ def test_an_error_before_the_others_are_summoned_dismisses_them(beside: Any) -> 
     assert caught.value.code == 1
 
 
-def test_a_source_that_is_not_there_dismisses_the_other_processes(beside: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    class Two:
-        def __init__(self, rank: int) -> None:
-            self.here = Ranks(rank, 2)
+class Joined:
+    """As a process of two that has joined the other."""
 
-        def __enter__(self) -> Ranks:
-            return self.here
+    def __init__(self, rank: int) -> None:
+        self.here = Ranks(rank, 2)
 
-        def __exit__(self, *_: object) -> None: ...
+    def __enter__(self) -> Ranks:
+        return self.here
 
-    settings = PretrainSettings(steps=1, rows=4, length=16)
+    def __exit__(self, *_: object) -> None: ...
+
+
+SMALL: dict[str, Any] = {"steps": 1, "rows": 4, "length": 16, "held_out": 0.2}
+
+
+def test_a_source_that_is_not_there_dismisses_the_other_processes(beside: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = PretrainSettings(**SMALL)
     said = beside(0, [None, None])
-    monkeypatch.setattr(run, "joined", lambda device: Two(0))
+    monkeypatch.setattr(run, "joined", lambda device: Joined(0))
     with pytest.raises(DataError, match="no such file"):
         run_pretraining([str(tmp_path / "none.txt")], settings, str(tmp_path / "a"))
     ((message, code),) = [one["failure"] for one in said]
     assert ("no such file" in message, code) == (True, 2)
     beside(1, [None, None], told=said)
-    monkeypatch.setattr(run, "joined", lambda device: Two(1))
+    monkeypatch.setattr(run, "joined", lambda device: Joined(1))
     with pytest.raises(Dismissed, match="no such file"):
         run_pretraining([str(tmp_path / "none.txt")], settings, str(tmp_path / "a"))
+
+
+def test_a_missing_package_is_told_before_the_others_are_summoned(beside: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("One two three. Four five six.")
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    monkeypatch.setattr(run, "joined", lambda device: Joined(0))
+    said = beside(0, [None, None])
+    with pytest.raises(SettingsError, match="--tensorboard needs the package"):
+        run_pretraining([str(tmp_path / "text.txt")], PretrainSettings(**SMALL), str(tmp_path / "a"), tensorboard=True)
+    assert said == [{"failure": ("--tensorboard needs the package tensorboard: pip install tensorboard", 2)}]
+
+
+def test_a_checkpoint_without_sound_weights_is_told_to_all(beside: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in docstrings()[:20]))
+    init = broken(tmp_path / "init")
+    monkeypatch.setattr(run, "joined", lambda device: Joined(0))
+    said = beside(0, [None, None])
+    with pytest.raises(ModelError, match="begin with sound weights") as caught:
+        run_pretraining([str(tmp_path / "text.jsonl")], PretrainSettings(**SMALL, init=str(init)), str(tmp_path / "a"))
+    assert said[1:] == [(str(caught.value), 2)]  # after the summons, and gathered from this process by all
+
+
+REFUSED: dict[str, list[str]] = {
+    "before the others have something to do": ["none.txt"],
+    "while they wait for the tokens": ["empty.txt"],
+    "by a package that is missing": ["text.jsonl", "--tensorboard"],
+    "once the checkpoint is measured": ["text.jsonl", "--init", "init", "--length", "24"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", REFUSED.values(), ids=REFUSED)
+def test_what_rank_0_refuses_is_said_once(tmp_path: Path, order: list[str]) -> None:
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "text.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in docstrings()[:60]))
+    (tmp_path / "tensorboard.py").write_text("raise ImportError('not here')\n")
+    broken(tmp_path / "init")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29572", "--no-python"]
+    petkit = [str(Path(sys.executable).with_name("petkit")), "pretrain"]
+    rest = ["--out", "run", "--steps", "2", "--rows", "4", "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
+    whole = [*launcher, *petkit, *order, *rest]
+    found = subprocess.run(whole, capture_output=True, text=True, env=environment, check=False, cwd=tmp_path)
+    assert found.returncode == 1  # the launcher's own
+    assert sum(line.startswith("Error: ") for line in found.stderr.splitlines()) == 1, found.stderr
+    assert "rank      : 0 (local_rank: 0)\n  exitcode  : 2" in found.stderr
+    assert "gloo" not in found.stderr.lower()
+    assert "petkit/pretraining" not in found.stderr  # no traceback of ours
