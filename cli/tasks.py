@@ -17,6 +17,7 @@ from petkit.cli.completing import task_names
 from petkit.cli.reporter import print_json
 from petkit.cli.tables import print_table
 from petkit.pvp import Task
+from petkit.wording import many
 
 __all__ = ["new", "tasks"]
 
@@ -57,8 +58,8 @@ def new(
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
     for value, count in guess.labels:
-        console.print(Text(f"  {value}  {count} rows"))
-    command = shlex.join(["petkit", "check", str(out), "--data", file, *column_flags(guess.texts)])
+        console.print(Text(f"  {value}  {many(count, 'row')}"))
+    command = " ".join([shlex.join(["petkit", "check", str(out), "--data", file]), *column_flags(guess.texts)])
     console.print(Text(f"Next: change its patterns and words, and look at them with {command}"))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from petkit.data.readers import iter_records, source_stem
 from petkit.errors import DataError, SettingsError
 from petkit.files import write_text
 from petkit.guessing import Guess, guess_columns
+from petkit.wording import flag_for, many
 
 __all__ = ["HEAD_ROWS", "column_flags", "field_names", "label_words", "new_task_file", "task_file_text"]
 
@@ -76,7 +76,7 @@ def task_file_text(guess: Guess, *, name: str, data: str) -> str:
     words = label_words([value for value, _ in guess.labels])
     return _TEMPLATE.format(
         data=_literal(data),
-        rows=f"its first {guess.rows} rows" if guess.rows == HEAD_ROWS else f"{guess.rows} rows",
+        rows=f"its first {guess.rows} rows" if guess.rows == HEAD_ROWS else many(guess.rows, "row"),
         notes="".join(f"# {note}\n" for note in _notes(guess, fields, words)),
         name=_literal(name),
         fields=f"({', '.join(map(_literal, fields))}{',' if len(fields) == 1 else ''})",
@@ -102,13 +102,13 @@ def field_names(columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def column_flags(columns: Sequence[str]) -> list[str]:
-    """The flags that commands need for columns whose names are no field names, unquoted.
+    """The flags that commands need for columns whose names are no field names, as a shell takes them.
 
     >>> column_flags(["text", "Review Text"])
-    ['--column', 'Review_Text=Review Text']
+    ["--column 'Review_Text=Review Text'"]
     """
     named = zip(field_names(columns), columns, strict=True)
-    return [word for field, column in named if field != column for word in ("--column", f"{field}={column}")]
+    return [flag_for("--column", f"{field}={column}") for field, column in named if field != column]
 
 
 def label_words(labels: Sequence[str]) -> dict[str, str]:
@@ -136,7 +136,7 @@ def _is_plain(label: str, word: str) -> bool:
 
 def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[str]:
     notes = [
-        f"The column {_literal(column)} is the field {field} here: add {_flag(field, column)} to each command."
+        f"The column {_literal(column)} is the field {field} here: add {flag_for('--column', f'{field}={column}')} to each command."
         for column, field in zip(guess.texts, fields, strict=True)
         if column != field
     ]
@@ -148,11 +148,6 @@ def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[s
     return notes
 
 
-def _flag(field: str, column: str) -> str:
-    """As a shell takes it, if it fits on a line."""
-    return f"--column {shlex.quote(f'{field}={column}') if column.isprintable() else f'{field}={column!r}'}"
-
-
 def _patterns(fields: Sequence[str]) -> list[str]:
     text = (" || " if len(fields) == 2 else " ").join(f"{{{name}}}" for name in fields)
     return [f"{{mask}}: {text}", f"{text} ( {{mask}} )", f"[ Category: {{mask}} ] {text}"]
@@ -160,7 +155,7 @@ def _patterns(fields: Sequence[str]) -> list[str]:
 
 def _word_line(label: str, count: int, word: str) -> str:
     todo = "" if _is_plain(label, word) else "; TODO: a word that says what this label means"
-    return f"        {_literal(label)}: {_literal(word)},  # {count} row{'s' if count != 1 else ''}{todo}"
+    return f"        {_literal(label)}: {_literal(word)},  # {many(count, 'row')}{todo}"
 
 
 def _literal(text: str) -> str:

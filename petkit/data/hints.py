@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 from petkit.choices import nearest
-from petkit.data.problems import Places, listed
+from petkit.data.problems import listed
+from petkit.wording import Places, flag_for, many
 
 __all__ = ["labels_outside", "no_column"]
 
@@ -24,16 +24,15 @@ def labels_outside(bad: Mapping[str, Places], legal: Sequence[str]) -> str:
 def no_column(column: str, seen: Sequence[str], flag: str) -> str:
     """That no row has ``column``, which ones there are, and the ``flag`` (ending in ``=`` or a blank) that names another."""
     guess = next(iter(nearest(column, seen, most=1)), "NAME")
-    name, blank, value = flag.rpartition(" ")
-    order = f"{name}{blank}{shlex.quote(value + guess)}"  # to be pasted into a shell
-    line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {order}"
+    name, _, value = flag.rpartition(" ")
+    line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {flag_for(name, value + guess)}"
     return line + ("; is the first line a row? Then add a line with column names before it" if _like_data(seen) else "")
 
 
 def _bad_label(label: str, places: Places, legal: Sequence[str]) -> str:
     guess = nearest(label, legal, most=1, alike=0.8)
     hint = f"; {guess[0]!r}?" if guess else ""
-    return f"{listed([label])} ({places.count} row{'s' * (places.count > 1)}, first {places.first[0]}{hint})"
+    return f"{listed([label])} ({many(places.count, 'row')}, first {places.first[0]}{hint})"
 
 
 def _like_data(names: Sequence[str]) -> bool:

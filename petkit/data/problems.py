@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 from petkit.errors import DataError, raise_problems
+from petkit.wording import Places
 
-__all__ = ["NAMED_PLACES", "Places", "Problems", "Record"]
-
-NAMED_PLACES: Final = 5
-"""How many places a message names; all are counted."""
+__all__ = ["Places", "Problems", "Record", "listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +28,6 @@ class Record:
         ('row 3 (line 4)', 'row 3')
         """
         return f"row {self.row}" if self.line in (None, self.row) else f"row {self.row} (line {self.line})"
-
-
-@dataclass
-class Places:
-    """Where one rule is broken: the first few places, and how many there are.
-
-    >>> places = Places()
-    >>> for number in range(1, 8):
-    ...     places.add(f"row {number}")
-    >>> str(places)
-    'row 1, row 2, row 3, row 4, row 5 and 2 more'
-    """
-
-    first: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, place: str) -> None:
-        """Count a place, and name it if it is among the first."""
-        self.count += 1
-        if len(self.first) < NAMED_PLACES:
-            self.first.append(place)
-
-    def __str__(self) -> str:
-        more = self.count - len(self.first)
-        return ", ".join(self.first) + (f" and {more} more" if more else "")
 
 
 @dataclass

@@ -36,13 +36,13 @@ from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.pvp import MASK, Pattern, Task
 from petkit.rows import Rows
+from petkit.wording import NAMED_PLACES
 
 __all__ = ["Encoded", "Encoder", "Joining", "WordGap"]
 
 Joining = Literal["string", "parts"]
 """Tokenise each segment as one string, or part by part as the original implementation does (preset ``paper``)."""
 
-_SHOWN = 5
 _ROWS = 1000
 
 
@@ -162,9 +162,9 @@ class Encoder:
         return self._pieces.any_long and any(self._pieces.is_long(text) for parts in shortenable(cloze) for text in parts)
 
     def _raise_too_long(self, pattern: Pattern, problems: list[str]) -> None:
-        more = [f"and {len(problems) - _SHOWN} more rows"] if len(problems) > _SHOWN else []
+        more = [f"and {len(problems) - NAMED_PLACES} more rows"] if len(problems) > NAMED_PLACES else []
         title = f"pattern {pattern.name!r} does not fit into --max-length {self.max_length} (make it shorter, or raise --max-length)"
-        raise_problems(TaskError, title, problems[:_SHOWN] + more)
+        raise_problems(TaskError, title, problems[:NAMED_PLACES] + more)
 
     def word_ids(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> list[tuple[int, ...]]:
         """The tokens of each word in the gap of this row's cloze: what a mask there stands for.
