@@ -5,7 +5,7 @@ A broken task file does not get here: ``load_task`` names its problems. These ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,49 +159,40 @@ def _texts(rows: Rows) -> list[str]:
 
 
 def _check_pattern(look: _Look, pvp: PVP, shown: int) -> PatternCheck:
-    problems: list[str] = []
-    words: tuple[WordCheck, ...] = ()
-    encoded, scores = None, None
+    problems = _plan_problems(look, pvp)
+    words, encoded = _words(look, pvp), None
+    masks = max((len(word.ids) for word in words), default=1)
+    filler = next((word.word for word in words if word.ids), pvp.verbalizer.words[0][0])
     try:
-        words, problems = _words(look, pvp)
-        masks = max((len(word.ids) for word in words), default=1) or 1
-        filler = next((word.word for word in words if word.ids), pvp.verbalizer.words[0][0])
-        encoded = look.encoder.clozes(look.rows, pvp.pattern, masks=masks, filler=filler)
-        if not problems:
-            plan(look.encoder, pvp, look.rows)
-            scores = _scores(look, pvp)
+        encoded = look.encoder.clozes(look.rows, pvp.pattern, masks=masks or 1, filler=filler)
     except TaskError as error:
         problems += [line for line in _lines(error, pvp) if line not in problems]
+    scores = None if problems else _scores(look, pvp)
     clozes = () if encoded is None else tuple(_view(look, pvp, encoded, i) for i in range(min(shown, len(encoded))))
     dropped = np.zeros(0) if encoded is None else encoded.dropped
-    masks = max((len(word.ids) for word in words), default=1)
     return PatternCheck(pvp.pattern.name, masks, words, clozes, int((dropped > 0).sum()), int(dropped.sum()), scores, tuple(problems))
 
 
-def _words(look: _Look, pvp: PVP) -> tuple[tuple[WordCheck, ...], list[str]]:
-    """The words in the gap of the first row, and what is wrong with them there and in the middle and last rows."""
+def _plan_problems(look: _Look, pvp: PVP) -> list[str]:
+    """What a run would refuse of pattern and words, in any row."""
+    try:
+        plan(look.encoder, pvp, look.rows)
+    except TaskError as error:
+        return _lines(error, pvp)
+    return []
+
+
+def _words(look: _Look, pvp: PVP) -> tuple[WordCheck, ...]:
+    """The words in the gap of the first row; () if the pattern fails there."""
     pairs = [(label, word) for label, words in zip(pvp.verbalizer.labels, pvp.verbalizer.words, strict=True) for word in words]
-    size = len(look.rows)
-    texts = [look.rows.row(i) for i in sorted({0, size // 2, size - 1})]
-    gaps = [look.encoder.word_gap(pvp.pattern, [word for _, word in pairs], text) for text in texts]
-    found = tuple(
-        WordCheck(label, word, tuple(map(int, ids)), tuple(look.tokenizer.convert_ids_to_tokens([int(i) for i in ids])))
-        for (label, word), ids in zip(pairs, gaps[0].ids, strict=True)
+    try:
+        ids = look.encoder.word_gap(pvp.pattern, [word for _, word in pairs], look.rows.row(0)).ids
+    except TaskError:
+        return ()
+    return tuple(
+        WordCheck(label, word, tuple(map(int, each)), tuple(look.tokenizer.convert_ids_to_tokens([int(i) for i in each])))
+        for (label, word), each in zip(pairs, ids, strict=True)
     )
-    problems = [problem for gap in gaps for problem in gap.problems] + _same(found)
-    return found, list(dict.fromkeys(problems))
-
-
-def _same(words: Sequence[WordCheck]) -> list[str]:
-    """Words of two labels that are the same tokens; those without any are reported as unknown already."""
-    first: dict[tuple[int, ...], WordCheck] = {}
-    for word in words:
-        first.setdefault(word.ids, word)
-    return [
-        f"{other.word!r} of {other.label!r} and {word.word!r} of {word.label!r} are the same to the tokenizer"
-        for word in words
-        if word.ids and (other := first[word.ids]).label != word.label
-    ]
 
 
 def _scores(look: _Look, pvp: PVP) -> dict[str, float] | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from petkit.batching import collate, token_budget_batches
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.surroundings import differing_rows
+from petkit.wording import Places, plural
 
 if TYPE_CHECKING:
     from petkit.backbones import MaskedLM
@@ -58,8 +59,9 @@ OnBatch = Callable[[int], None]
 _CHUNK = 1 << 24
 """At most so many logits at a time where full rows are needed (64 MB of float32)."""
 
-_SHOWN: Final = 5
-"""So many rows are named in a message."""
+
+_Ids = list[tuple[int, ...]]
+"""The tokens of each word."""
 
 
 @dataclass(frozen=True)
@@ -127,39 +129,42 @@ def plan(encoder: Encoder, pvp: PVP, rows: Rows) -> ScoringPlan:
     words = pvp.verbalizer.words
     owner = [label for label, of_label in zip(pvp.verbalizer.labels, words, strict=True) for _ in of_label]
     flat = [word for of_label in words for word in of_label]
-    found, problems = _in_all_rows(encoder, pvp.pattern, flat, rows)
-    problems = (_word_problems(flat, found, owner, encoder.special_ids) if found else []) + problems
-    raise_problems(TaskError, f"pattern {pvp.pattern.name!r}", problems)
+    found, first, problems = _in_all_rows(encoder, pvp.pattern, flat, rows)
+    problems += _unknown(flat, found, owner, encoder.special_ids) if found else []  # else told already
+    raise_problems(TaskError, f"pattern {pvp.pattern.name!r}", problems + _alike(flat, found or first, owner, encoder.special_ids))
     ids = iter(found)
     return ScoringPlan(tuple(tuple(next(ids) for _ in of_label) for of_label in words))
 
 
-def _in_all_rows(encoder: Encoder, pattern: Pattern, words: Sequence[str], rows: Rows) -> tuple[list[tuple[int, ...]], list[str]]:
-    """The tokens of each word in the gap of the first row where all can stand ([] if there is none), and what is wrong in any row."""
-    found: list[tuple[int, ...]] = []
-    where: dict[str, list[str]] = {}
+def _in_all_rows(encoder: Encoder, pattern: Pattern, words: Sequence[str], rows: Rows) -> tuple[_Ids, _Ids, list[str]]:
+    """The tokens of each word in the gap of the first row where all can stand, and of the first row where the pattern does not fail
+    ([] if there is none); and what is wrong in any row."""
+    found, first = _Ids(), _Ids()
+    where: dict[str, Places] = {}
     looks = _looks(encoder, pattern, rows)
     for row in looks:
         try:
-            here = [tuple(int(token) for token in ids) for ids in encoder.word_ids(pattern, words, rows.row(row))]
-            problems = [_changed(*each) for each in zip(words, found or here, here, strict=True) if each[1] != each[2]]
-            found = found or here
+            ids, problems = encoder.word_gap(pattern, words, rows.row(row))
         except TaskError as error:
             if not error.problems:  # a pattern function that failed
                 raise
-            problems = list(error.problems)
+            ids, problems = _Ids(), list(error.problems)
+        first = first or ids
+        if not problems:
+            found = found or ids
+            problems = [_changed(*each) for each in zip(words, found, ids, strict=True) if each[1] != each[2]]
         for problem in problems:
-            where.setdefault(problem, []).append(rows.ids[row])
-    return found, [f"{problem}{_named(ids) if len(ids) < len(looks) else ''}" for problem, ids in where.items()]
+            where.setdefault(problem, Places()).add(repr(rows.ids[row]))
+    return found, first, [f"{problem}{_named(places, len(looks))}" for problem, places in where.items()]
 
 
 def _changed(word: str, here: Sequence[int], there: Sequence[int]) -> str:
     return f"the word {word!r} gives the tokens {list(here)} in one row and {list(there)} in another; put a space beside {{mask}}"
 
 
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _SHOWN} like them" if len(ids) > _SHOWN else ""
-    return f" (row{'s' * (len(ids) > 1)} {', '.join(map(repr, ids[:_SHOWN]))}{more})"
+def _named(places: Places, looks: int) -> str:
+    """Which rows have a problem, where not all that were looked at have it."""
+    return f" ({plural(places.count, 'row')} {places})" if places.count < looks else ""
 
 
 def _looks(encoder: Encoder, pattern: Pattern, rows: Rows) -> list[int]:
@@ -168,15 +173,26 @@ def _looks(encoder: Encoder, pattern: Pattern, rows: Rows) -> list[int]:
     return sorted({0, len(rows) // 2, len(rows) - 1, *others})
 
 
-def _word_problems(words: Sequence[str], ids: Sequence[tuple[int, ...]], owner: Sequence[str], special: frozenset[int]) -> list[str]:
-    problems, taken = [], dict[tuple[int, ...], int]()
-    for index, (word, tokens) in enumerate(zip(words, ids, strict=True)):
-        first = taken.setdefault(tokens, index)
-        if not tokens or special & set(tokens):
-            problems.append(f"the tokenizer does not know the word {word!r} of the label {owner[index]!r}")
-        elif owner[first] != owner[index]:
-            problems.append(f"{words[first]!r} of {owner[first]!r} and {word!r} of {owner[index]!r} are the same to the tokenizer")
-    return problems
+def _unknown(words: Sequence[str], ids: Sequence[tuple[int, ...]], owner: Sequence[str], special: frozenset[int]) -> list[str]:
+    return [
+        f"the tokenizer does not know the word {word!r} of the label {label!r}"
+        for word, tokens, label in zip(words, ids, owner, strict=True)
+        if not tokens or special & set(tokens)
+    ]
+
+
+def _alike(words: Sequence[str], ids: Sequence[tuple[int, ...]], owner: Sequence[str], special: frozenset[int]) -> list[str]:
+    """Words of two labels that are the same tokens; those that the tokenizer does not know are told as such."""
+    taken = dict[tuple[int, ...], int]()
+    for index, tokens in enumerate(ids):
+        if tokens and not special & set(tokens):
+            taken.setdefault(tokens, index)
+    pairs = [(taken[tokens], index) for index, tokens in enumerate(ids) if tokens in taken]
+    return [
+        f"{words[first]!r} of {owner[first]!r} and {words[index]!r} of {owner[index]!r} are the same to the tokenizer"
+        for first, index in pairs
+        if owner[first] != owner[index]
+    ]
 
 
 def word_scores(logits: Tensor, owner: Tensor, labels: int) -> Tensor:

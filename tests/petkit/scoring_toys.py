@@ -11,6 +11,7 @@ from torch import Tensor
 
 from petkit.backbones import MaskedLM
 from petkit.batching import Batch
+from petkit.encoding import WordGap
 from petkit.encoding.encoded import Encoded
 from petkit.pvp import PVP, Pattern, Verbalizer
 from petkit.rows import Rows
@@ -36,8 +37,8 @@ class NumberEncoder:
         ids = [[CLS, *t[:h], *[MASK] * masks, *t[h:], SEP] for t, h in zip(texts, halves, strict=True)]
         return Encoded.of(ids, slots=[list(range(1 + h, 1 + h + masks)) for h in halves])
 
-    def word_ids(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> list[tuple[int, ...]]:
-        return [tuple(int(token) for token in self.changed(word, row).split("+") if token) for word in words]
+    def word_gap(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> WordGap:
+        return WordGap([tuple(int(token) for token in self.changed(word, row).split("+") if token) for word in words], [])
 
 
 class TableLM(torch.nn.Module):

@@ -10,10 +10,11 @@ import pytest
 from petkit.backbones import MaskedLM, load_masked_lm
 from petkit.checking import check_task, spread
 from petkit.encoding import Encoder
+from petkit.errors import TaskError
 from petkit.metrics import evaluate
 from petkit.pvp import MASK, Pattern, Task, Text
 from petkit.rows import UNLABELED, Rows
-from petkit.scoring import score_rows
+from petkit.scoring import plan, score_rows
 from tests.builders import sentences, tiny_masked_lm, tokenizer
 from tests.tiny_runs import TOPICS
 
@@ -100,6 +101,20 @@ def test_a_word_that_merges_with_its_neighbour_is_a_problem() -> None:
     report = check_task(task("{text} {mask}te", verbalizer={"a": "No", "b": "Yes"}), words, rows=ROWS)
     assert any("'No' shares a token" in problem for problem in report.problems)
     assert check_task(task("{text} {mask}"), words, rows=ROWS).problems == ()
+
+
+def test_rows_with_a_problem_are_named_wherever_they_are_as_in_a_run() -> None:
+    texts = [": one", ": two", "s of it", "name of it", *(f": {i}" for i in range(8))]
+    rows = Rows(tuple(f"r{i}" for i in range(12)), {"text": tuple(texts)})
+    found = task("{mask}{text}", verbalizer={"a": "number", "b": "file", "same": "Number"})
+    with pytest.raises(TaskError) as caught:
+        plan(Encoder(WORDS), found.pvps[0], rows)
+    (check,) = check_task(found, WORDS, rows=rows).patterns
+    assert check.problems == caught.value.problems
+    merged = "shares a token with what stands beside {mask}; put blanks around {mask}"
+    assert f"the word 'file' {merged} (rows 'r2', 'r3')" in check.problems
+    assert check.problems[-1] == "'number' of 'a' and 'Number' of 'same' are the same to the tokenizer"
+    assert len(check.words) == 3
 
 
 def test_accuracy_before_training_counts_labelled_rows_only(model: MaskedLM) -> None:

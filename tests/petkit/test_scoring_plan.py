@@ -68,7 +68,7 @@ def test_a_problem_of_every_row_names_none() -> None:
 def test_many_rows_with_a_problem_are_counted() -> None:
     encoder: Any = NumberEncoder(lambda word, row: "30+31" if (word, row["text"] != "8 9") == ("10", True) else word)
     glued = PVP(Pattern("{mask}{text}"), pvp_of(a="10", b="11").verbalizer)
-    with pytest.raises(TaskError, match=r"\(rows 'r1', 'r2', 'r3', 'r4', 'r5' and 4 like them\)$"):
+    with pytest.raises(TaskError, match=r"\(rows 'r1', 'r2', 'r3', 'r4', 'r5' and 4 more\)$"):
         plan(encoder, glued, rows_of("8 9", *(f"{i} 9" for i in range(9, 18))))
 
 
@@ -93,3 +93,14 @@ def test_rows_that_surround_the_gap_alike_are_looked_at_once() -> None:
 def test_blanks_around_the_gap_are_enough_whatever_the_texts(name: str, source: str) -> None:
     odd = ("x y", "", " ", "\n", " x", "x ", "x\n", "\t\nx", "\u00a0x\u00a0", "...", "\u4e2d\u56fd", "\u0301x", "x" * 300, "z")
     plan(Encoder(tokenizer(name)), PVP(Pattern(source), pvp_of(**GLUED).verbalizer), rows_of(*odd))
+
+
+def test_words_unknown_everywhere_and_rows_with_a_problem_are_told_together() -> None:
+    encoder = Encoder(tokenizer("wordpiece"))
+    words = pvp_of(a="number", b="\u4e2d", c="Number").verbalizer
+    with pytest.raises(TaskError) as caught:
+        plan(encoder, PVP(Pattern("{mask}{text}"), words), rows_of(": one", ": two", "s of it"))
+    told = str(caught.value)
+    assert "the word '\u4e2d' is unknown to the tokenizer; take another\n" in told
+    assert "'number' shares a token with what stands beside {mask}; put blanks around {mask} (row 'r2')" in told
+    assert "'number' of 'a' and 'Number' of 'c' are the same to the tokenizer" in told
