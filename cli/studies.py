@@ -15,6 +15,7 @@ from rich.text import Text
 
 from petkit.cli.reporter import INTERVAL, Screen, duration
 from petkit.cli.tables import print_table
+from petkit.wording import many
 
 if TYPE_CHECKING:
     from petkit.evaluation.progress import Progress as HowFar
@@ -60,7 +61,7 @@ class StudyReporter(Screen):
         """The estimate, before the first unit."""
         self._told = self._clock()
         total = far.done + far.running + far.left
-        cells = f"{total} cell{'' if total == 1 else 's'}"
+        cells = many(total, "cell")
         if far.seconds_left is None:
             self.say(f"{cells}, all done before.")
             return
@@ -98,11 +99,12 @@ def show_study(report: Mapping[str, Any], *, path: Path, regressions: Sequence[A
     if gain:
         console.print(Text(gain["sentence"]), soft_wrap=True)
         for choice in gain.get("choices", ()):
-            console.print(Text(f"  {choice['sentence']}"), soft_wrap=True) if "sentence" in choice else None
+            if "sentence" in choice:  # older reports have one text for all
+                console.print(Text(f"  {choice['sentence']}"), soft_wrap=True)
     for line in report["warnings"]:
         console.print(Text(f"Warning: {line}"), soft_wrap=True)
     if regressions is not None:
-        found = f"{len(regressions) or 'no'} regression{'' if len(regressions) == 1 else 's'}"
+        found = many(len(regressions), "regression") if regressions else "no regressions"
         console.print(Text(f"Against the earlier study: {found}"), soft_wrap=True)
     for one in regressions or ():
         console.print(Text(f"  {one.get('sentence', one) if isinstance(one, Mapping) else one}"), soft_wrap=True)

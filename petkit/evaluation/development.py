@@ -6,24 +6,18 @@ Perez et al. 2021 (arXiv 2105.11447): choices made on held-out labels that a tru
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from petkit.evaluation.cells import Results
 from petkit.evaluation.grid import DISTILLED, SEEDLESS, Group
-from petkit.evaluation.sentences import choice_sentence
+from petkit.evaluation.sentences import CHOICES, NO_CHOICE, choice_sentence
 from petkit.evaluation.statistics import sd, t_interval
 from petkit.rowfiles import load_rows, load_scores
 
 __all__ = ["choice", "development_gain"]
-
-SOME: Final = (
-    "What choosing by as many development rows as labelled ones would have gained, in accuracy on the test; no result rests on it."
-)
-NONE: Final = "No method has more than one seed or pattern to choose among, so there is nothing that a development set could choose."
-_SAME: Final = 1e-12
 
 Candidates = Sequence[tuple[float, float]]
 """(accuracy on development rows, accuracy on the test) of each."""
@@ -35,7 +29,10 @@ def development_gain(results: Results, *, level: float) -> dict[str, Any]:
     As many development rows as labelled ones, drawn apart from them. ``level`` is that of the intervals.
     """
     found = [entry for method in results.plan.study.methods for entry in _of_method(results, method, level)]
-    return {"choices": [{**entry, "sentence": choice_sentence(entry, level=level)} for entry in found], "sentence": SOME if found else NONE}
+    return {
+        "choices": [{**entry, "sentence": choice_sentence(entry, level=level)} for entry in found],
+        "sentence": CHOICES if found else NO_CHOICE,
+    }
 
 
 def _of_method(results: Results, method: str, level: float) -> Iterator[dict[str, Any]]:
@@ -63,7 +60,7 @@ def choice(splits: Sequence[Sequence[Candidates]], *, level: float = 0.95) -> di
     """What choosing gains: for each split one list of candidates, or one for each seed; a candidate is (accuracy on development rows,
     accuracy on the test). Candidates that tie share the choice.
 
-    The interval of the gain is Student's over splits, of means over seeds: None for a single split, or if all gain the same but not 0.
+    The interval of the gain is Student's over splits, of means over seeds: None for a single split, or if all gain as much.
 
     >>> found = choice([[[(0.5, 0.6), (1.0, 0.8)]], [[(0.5, 0.6), (0.5, 0.8)]]])
     >>> round(found["mean"], 2), round(found["chosen"], 2), round(found["best"], 2), found["splits"]
@@ -71,8 +68,7 @@ def choice(splits: Sequence[Sequence[Candidates]], *, level: float = 0.95) -> di
     """
     mean, chosen, best = (np.array([np.mean([of(one) for one in sets]) for sets in splits]) for of in (_mean, _chosen, _best))
     gains = chosen - mean
-    varied = sd(gains) or not np.abs(gains).max() > _SAME
-    ends = t_interval(gains, level=level) if varied else None
+    ends = t_interval(gains, level=level) if sd(gains) else None
     means = {"mean": float(mean.mean()), "chosen": float(chosen.mean()), "best": float(best.mean()), "gain": float(gains.mean())}
     return {"candidates": len(splits[0][0]), "splits": len(splits), **means, "interval": None if ends is None else list(ends)}
 

@@ -21,6 +21,7 @@ from petkit.report.beside import read_report
 from petkit.report.names import shots_name
 from petkit.report.page import flat
 from petkit.report.study import write_study_report
+from petkit.wording import verb
 
 __all__ = ["merge_studies", "merged"]
 
@@ -238,5 +239,4 @@ def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
         every = set().union(*methods.values())
         lacking = [method for method, places in methods.items() if places != every]
         if lacking:
-            verb = "lacks" if len(lacking) == 1 else "lack"
-            yield f"{task}, {shots_name(shots)}: {', '.join(lacking)} {verb} splits or seeds that other methods have"
+            yield f"{task}, {shots_name(shots)}: {', '.join(lacking)} {verb(len(lacking), 'lack')} splits or seeds that other methods have"

@@ -13,12 +13,12 @@ from petkit.canonical import plain
 from petkit.evaluation.cells import Results, flat, log_probabilities
 from petkit.evaluation.development import development_gain
 from petkit.evaluation.grid import PROMPTED, Group, Study, TaskPlan
-from petkit.evaluation.sentences import many
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.provenance import library_versions
 from petkit.report.study import write_study_report
 from petkit.stages import ADAPT
+from petkit.wording import many, verb
 
 __all__ = ["SCHEMA", "build_report", "task_entries", "write_report"]
 
@@ -109,14 +109,14 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     for part, count in facts["duplicates"].items():
         if count:
             what, other = _OF_A_SPLIT if given and part == "train" else _REPEATED[part]
-            yield f"{name}: {many(count, what)} {_verb(count, 'repeat')} {other}."
+            yield f"{name}: {many(count, what)} {verb(count, 'repeat')} {other}."
     if count := facts["removed_from_pool"]:
-        yield f"{name}: {many(count, 'unlabelled row')} {_verb(count, 'equal')} a test row and {_were(count)} left out of the pool."
+        yield f"{name}: {many(count, 'unlabelled row')} {verb(count, 'equal')} a test row and {verb(count, 'were')} left out of the pool."
     if count := facts["removed_from_train"]:
-        yield f"{name}: {many(count, 'labelled row')} {_verb(count, 'equal')} a test row and {_were(count)} not drawn from."
+        yield f"{name}: {many(count, 'labelled row')} {verb(count, 'equal')} a test row and {verb(count, 'were')} not drawn from."
     if count := facts["overlap"]:
         rows = many(count, "labelled row")
-        yield f"{name}: {rows} of the splits {_verb(count, 'equal')} a test row (--allow-overlap): scores are too good."
+        yield f"{name}: {rows} of the splits {verb(count, 'equal')} a test row (--allow-overlap): scores are too good."
     for part, where in (("train", "the training file"), ("test", "the test")):
         counts = (facts[part] or {}).get("class_counts") or []
         if counts and max(counts) > _SKEWED * max(1, min(counts)):
@@ -132,7 +132,7 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: in {len(lacking)} of {many(len(plan.splits), 'split')} some label has no row."
     repeated = len(plan.splits) - len({split.hash for split in plan.splits})
     if repeated:
-        yield f"{name}: {many(repeated, 'split')} {_verb(repeated, 'hold')} the same rows as another one."
+        yield f"{name}: {many(repeated, 'split')} {verb(repeated, 'hold')} the same rows as another one."
     yield from facts.get("notes", ())
 
 
@@ -142,14 +142,6 @@ _REPEATED: Final = {
     "test": ("test row", "another one"),
 }
 _OF_A_SPLIT: Final = ("labelled row", "another one of the same split")
-
-
-def _verb(count: int, verb: str) -> str:
-    return f"{verb}s" if count == 1 else verb
-
-
-def _were(count: int) -> str:
-    return "was" if count == 1 else "were"
 
 
 def shown_wrong(methods: Sequence[str]) -> str:

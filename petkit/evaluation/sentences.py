@@ -9,11 +9,20 @@ import numpy as np
 
 from petkit.evaluation.statistics import EXACT, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
-from petkit.report.names import METRIC_NAMES, SHARES, method_name, most_different, number, shots_name
+from petkit.report.names import METRIC_NAMES, SHARES, clipped, method_name, most_different, number, shots_name
+from petkit.wording import many, verb
 
-__all__ = ["ROWS_LABEL", "choice_sentence", "comparison_sentence", "many", "power_sentence"]
+__all__ = ["CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "comparison_sentence", "power_sentence"]
 
 ROWS_LABEL: Final = "for these splits only"
+
+CHOICES: Final = (
+    "What choosing by as many development rows as labelled ones would have gained, in accuracy on the test; no result rests on it."
+)
+"""Above the sentences of single choices."""
+
+NO_CHOICE: Final = "No method has more than one seed or pattern to choose among, so there is nothing that a development set could choose."
+"""Where there are none."""
 
 Entry = Mapping[str, Any]
 
@@ -35,7 +44,7 @@ def _without(tasks: Sequence[str] | None) -> str:
     >>> _without(["a"]), _without(["a", "b"])
     (' (without a, which has a single split)', ' (without a, b, which have a single split)')
     """
-    return f" (without {', '.join(tasks)}, which {'has' if len(tasks) == 1 else 'have'} a single split)" if tasks else ""
+    return f" (without {', '.join(tasks)}, which {verb(len(tasks), 'have')} a single split)" if tasks else ""
 
 
 def _said(found: Entry, level: float, tests: int) -> str:
@@ -54,18 +63,18 @@ def _said(found: Entry, level: float, tests: int) -> str:
         times_text = f"{'better' if gain > 0 else 'worse'} on {_of(times, found)}"
         return f"{a} is {_amount(metric, side)} {_above(metric, gain)} {b}{alone}, {times_text}; {_doubt(found, tests)}"
     if found["ties"] == found["splits"]:
-        return f"{a} and {b} come out the same on each of {many(found['splits'])}"
+        return f"{a} and {b} come out the same on each of {many(found['splits'], 'split')}"
     between = (
         f"{_signed(metric, found['difference'])}{_interval(metric, found['interval'], level)}, {a} ahead on {_of(found['wins'], found)}"
     )
-    return f"no difference between {a} and {b} that {many(found['splits'])} can tell: {between}"
+    return f"no difference between {a} and {b} that {many(found['splits'], 'split')} can tell: {between}"
 
 
 def _doubt(found: Entry, tests: int) -> str:
     if found["t_p"] is None:
         smallest = smallest_sign_flip_p(found["splits"])
         corrected = f", before it is corrected for {tests} comparisons" if tests > 1 else ""
-        flips = f"the sign-flip test over {many(found['splits'])} cannot go below p = {smallest:.3g}{corrected}"
+        flips = f"the sign-flip test over {many(found['splits'], 'split')} cannot go below p = {smallest:.3g}{corrected}"
         return f"always by as much, which allows no t test, and {flips}"
     return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
 
@@ -125,25 +134,14 @@ def _interval(metric: str, ends: Sequence[float] | None, level: float) -> str:
     >>> _interval("mcc", (-2.4, 0.1), 0.95), _interval("log_loss", (-3.0, 4.0), 0.95)
     (', 95 % interval -2.000 to 0.100', ', 95 % interval -3.000 to 4.000')
     """
-    return "" if ends is None else f", {100 * level:g} % interval {_end(metric, ends[0])} to {_end(metric, ends[1])}"
-
-
-def _end(metric: str, value: float) -> str:
-    most = most_different(metric)
-    return number(metric, min(max(value, -most), most) if float(number(metric, value)) else 0.0)
-
-
-def many(number: int, what: str = "split") -> str:
-    """A number of things.
-
-    >>> many(1), many(2, "test row")
-    ('1 split', '2 test rows')
-    """
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    if ends is None:
+        return ""
+    low, high = (number(metric, end if float(number(metric, end)) else 0.0) for end in clipped(metric, ends))  # -0.0 has no sign
+    return f", {100 * level:g} % interval {low} to {high}"
 
 
 def _of(times: int, found: Entry) -> str:
-    return f"{times} of {many(found['splits'])}"
+    return f"{times} of {many(found['splits'], 'split')}"
 
 
 def power_sentence(
@@ -166,16 +164,19 @@ def power_sentence(
         beside tasks with several. means: whether means over tasks are compared too.
     """
     if splits < 2:
-        return f"With {many(splits)} nothing can be said of other labelled rows: intervals and tests over test rows hold {ROWS_LABEL}."
+        over_rows = f"intervals and tests over test rows hold {ROWS_LABEL}"
+        return f"With {many(splits, 'split')} nothing can be said of other labelled rows: {over_rows}."
     corrected = f", corrected for {tests} comparisons (Holm)" if tests > 1 else ""
     rule = f"Verdicts rest on the paired t test over splits{corrected}, and speak of other labelled rows, not of other test rows."
     lines = [_flips(splits, max(splits, most or 0), level), rule, *_reach(sizes, metric, tests, detect)]
     if means and most is not None and most > splits:
         lines.append("Means over tasks take no more splits of a task than the one with the fewest has.")
     if single:
-        has, are = ("has", "it is") if len(single) == 1 else ("have", "they are")
-        left_out = f"; {are} left out of means over tasks" if means else ""
-        lines.append(f"{'; '.join(single)} {has} a single split, which tells nothing of other labelled rows{left_out}.")
+        they = "it" if len(single) == 1 else "they"
+        left_out = f"; {they} {verb(len(single), 'are')} left out of means over tasks" if means else ""
+        lines.append(
+            f"{'; '.join(single)} {verb(len(single), 'have')} a single split, which tells nothing of other labelled rows{left_out}."
+        )
     return " ".join(lines)
 
 
@@ -210,12 +211,19 @@ def choice_sentence(found: Entry, *, level: float) -> str:
     """
     where = f"{found['task']}, {shots_name(found['shots'])}, {method_name(found['method'])}"
     seeds = f" with {many(found['seeds'], 'seed')} each" if found["what"] != "seed" and found["seeds"] > 1 else ""
-    over = f"mean of {many(found['splits'])}{seeds}" if found["splits"] > 1 else "on the only split, which tells nothing of other ones"
+    splits, by_splits = many(found["splits"], "split"), found["interval"] is not None
+    over = f"mean of {splits}{seeds}" if by_splits else f"{_alike(found['gain'])} of {splits}{seeds}"
+    over = over if found["splits"] > 1 else "on the only split, which tells nothing of other ones"
     return (
         f"{where}: choosing the {found['what']} by development rows {_gains(found['gain'])} over not choosing"
         f"{_interval('accuracy', found['interval'], level)}, {over}; the best {found['what']} in hindsight "
         f"{_gains(found['best'] - found['mean'])}."
     )
+
+
+def _alike(gain: float) -> str:
+    """What is said of splits that all gain as much."""
+    return "on any" if _gains(gain) == _gains(0) else "as much on each"
 
 
 def _gains(gain: float) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special, stats
 
+from petkit.report.names import TINY
+
 __all__ = [
     "bootstrap_interval",
     "detectable",
@@ -35,7 +37,6 @@ FLIPS: Final = 20_000
 """So many are drawn for more splits."""
 
 RESAMPLES: Final = 2000
-_SAME: Final = 1e-12
 
 
 def sd(values: Sequence[float] | Float) -> float | None:
@@ -48,7 +49,7 @@ def sd(values: Sequence[float] | Float) -> float | None:
     if len(x) < 2:
         return None
     found = float(x.std(ddof=1))
-    return 0.0 if found <= _SAME * max(1.0, float(np.abs(x).max())) else found
+    return 0.0 if found <= TINY * max(1.0, float(np.abs(x).max())) else found
 
 
 def pooled_sd(groups: Sequence[Sequence[float]]) -> float | None:
@@ -81,7 +82,7 @@ def t_p(differences: Sequence[float] | Float) -> float | None:
     if spread is None:
         return None
     if spread == 0:
-        return 1.0 if abs(float(np.mean(differences))) <= _SAME else None
+        return 1.0 if abs(float(np.mean(differences))) <= TINY else None
     n = len(differences)
     return float(2 * special.stdtr(n - 1, -abs(float(np.mean(differences))) / spread * np.sqrt(n)))
 
@@ -98,7 +99,7 @@ def sign_flip_p(differences: Sequence[float] | Float, *, rng: np.random.Generato
     d = np.asarray(differences, dtype=np.float64)
     if not len(d):
         return None
-    reached = abs(float(d.sum())) - _SAME * float(np.abs(d).sum())
+    reached = abs(float(d.sum())) - TINY * float(np.abs(d).sum())
     if len(d) <= EXACT:
         sums = d[:1]
         for value in d[1:]:
@@ -142,7 +143,7 @@ def paired_rows_p(a: npt.NDArray[np.floating | np.bool_], b: npt.NDArray[np.floa
     Says something of other test rows for these very models, nothing of other labelled rows.
     """
     d = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
-    more, less = int((d > _SAME).sum()), int((d < -_SAME).sum())
+    more, less = int((d > TINY).sum()), int((d < -TINY).sum())
     return float(stats.binomtest(more, more + less).pvalue) if more + less else 1.0
 
 

@@ -27,7 +27,7 @@ from petkit.evaluation.statistics import (
 )
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.objectives.streams import stream
-from petkit.report.names import shots_name
+from petkit.report.names import TINY, shots_name
 
 __all__ = ["METRICS", "conclude", "pairs"]
 
@@ -36,7 +36,6 @@ PRIMARY: Final = ("ipet", "pet", "single")
 """The methods that studies are about, each compared with the next and with every baseline."""
 
 _RANGE: Final = {"mcc": (-1.0, 1.0), "log_loss": (0.0, np.inf), "brier": (0.0, 2.0)}
-_SAME: Final = 1e-12
 
 Correct = Mapping[tuple[Any, ...], npt.NDArray[np.bool_]]
 """(task, shots, split, seed, method) -> which test rows are right."""
@@ -187,7 +186,7 @@ def _differences(tests: Mapping[Place, BySplit], task: str, shots: int | None, a
     for split in left:
         x, y = left[split], right.get(split)
         if x is not None and y is not None:
-            found[split] = 0.0 if abs(x - y) < _SAME else x - y
+            found[split] = 0.0 if abs(x - y) < TINY else x - y
     return found
 
 

@@ -16,7 +16,7 @@ from scipy import stats
 from petkit.errors import RunError, raise_problems
 from petkit.evaluation.statistics import holm, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
-from petkit.report.names import METRIC_NAMES, difference_interval, method_name, number, shots_name
+from petkit.report.names import METRIC_NAMES, TINY, difference_interval, method_name, number, shots_name
 from petkit.report.words import level_name
 
 __all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions"]
@@ -111,8 +111,8 @@ def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference 
 
 def _t(value: float, error: float, freedom: float, level: float, how: str) -> Difference:
     """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
-    if error < 1e-12:
-        same = abs(value) < 1e-12
+    if error < TINY:
+        same = abs(value) < TINY
         return Difference(value, (value, value) if same else None, 1.0 if same else smallest_sign_flip_p(round(freedom) + 1), how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
@@ -124,8 +124,8 @@ def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:
     if None in ends:
         return Difference(value, None, None, "rows")
     error = math.hypot(*((high - low) / 2 for low, high in ends)) / float(stats.norm.ppf(0.5 + level / 2))
-    if error < 1e-12:
-        return Difference(value, (value, value), 1.0 if abs(value) < 1e-12 else 0.0, "rows")
+    if error < TINY:
+        return Difference(value, (value, value), 1.0 if abs(value) < TINY else 0.0, "rows")
     half = float(stats.norm.ppf(0.5 + level / 2)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.norm.sf(abs(value) / error)), "rows")
 

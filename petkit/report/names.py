@@ -13,8 +13,10 @@ __all__ = [
     "METRIC_NAMES",
     "SAME",
     "SHARES",
+    "TINY",
     "baseline_name",
     "classifier_name",
+    "clipped",
     "difference_interval",
     "ensemble_name",
     "interval",
@@ -26,6 +28,7 @@ __all__ = [
     "shots_name",
     "signed",
     "spread",
+    "without_width",
 ]
 
 METHOD_NAMES: Final = {
@@ -76,6 +79,9 @@ FINETUNING_NAMES: Final = {
 
 SAME: Final = "same on all splits"
 """Instead of an interval that has no width: it would be sure of what it cannot know."""
+
+TINY: Final = 1e-12
+"""Scores no further apart are the same: what is left is rounding."""
 
 SHARES: Final = frozenset({"accuracy", "macro_f1", "ece", "ece_scaled"})
 """Metrics that are shares of 1 and are written as percentages."""
@@ -170,10 +176,26 @@ def difference_interval(metric: str, ends: Sequence[float] | None) -> str:
     >>> difference_interval("accuracy", [-1.224, 0.999]), difference_interval("log_loss", [-3.0, 1.0]), difference_interval("mcc", [0, 0])
     ('-100.0 to 99.9', '-3.000 to 1.000', 'same on all splits')
     """
-    if ends is not None and ends[0] == ends[1]:
-        return SAME
+    return SAME if without_width(ends) else interval(metric, None if ends is None else clipped(metric, ends))
+
+
+def without_width(ends: Sequence[float] | None) -> bool:
+    """Whether there is an interval and it has no width: it would be sure of what it cannot know.
+
+    >>> without_width([0.5, 0.5]), without_width([0.1, 0.1 + 1e-16]), without_width([0.5, 0.6]), without_width(None)
+    (True, True, False, False)
+    """
+    return ends is not None and ends[1] - ends[0] <= TINY
+
+
+def clipped(metric: str, ends: Sequence[float]) -> list[float]:
+    """The ends of a difference's interval, no further out than a difference can be.
+
+    >>> clipped("accuracy", [-1.224, 0.999]), clipped("log_loss", [-3.0, 1.0])
+    ([-1.0, 0.999], [-3.0, 1.0])
+    """
     most = most_different(metric)
-    return interval(metric, None if ends is None else [min(max(end, -most), most) for end in ends])
+    return [min(max(end, -most), most) for end in ends]
 
 
 def most_different(metric: str) -> float:

@@ -47,6 +47,7 @@ def study_page(report: Mapping[str, Any]) -> str:
         "report": report,
         "tasks": [task["name"] for task in report["tasks"]],
         "headline": words.headline(report),
+        "lead": words.lead(report),
         "findings": first,
         "rest": rest,
         "rest_open": _count(first) + _count(rest) <= _FEW,

@@ -29,19 +29,13 @@ def _words(report: Mapping[str, Any]) -> Iterator[str]:
     first, rest = (
         [f"- {escape(words.whole(name, line))}" for name, lines in groups for line in lines] for groups in words.findings(report)
     )
-    yield from first[:_MOST]
-    if rest:
-        yield from (
-            "",
-            f"<details><summary>{words.undecided(len(rest))}</summary>",
-            "",
-            *rest[: max(0, _MOST - len(first))],
-            "",
-            "</details>",
-            "",
-        )
+    lead = words.lead(report)
+    yield from (lead,) if lead else first[:_MOST]
+    shown = rest[: max(0, _MOST - len(first))]
+    if shown:
+        yield from ("", f"<details><summary>{words.undecided(len(rest))}</summary>", "", *shown, "", "</details>")
     if len(first) + len(rest) > _MOST:
-        yield f"... and {len(first) + len(rest) - _MOST} more comparisons in report.html."
+        yield from ("", f"... and {len(first) + len(rest) - _MOST} more comparisons in report.html.")
     rule = words.intervals(report)
     yield from ("", escape(rule)) if rule else ()
     yield from ("", escape(report["power"]["sentence"]))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from petkit.report.names import METRIC_NAMES, SAME, interval, shots_name, spread
+from petkit.report.names import METRIC_NAMES, SAME, interval, shots_name, spread, without_width
 
 __all__ = [
     "Confusion",
@@ -32,8 +32,6 @@ __all__ = [
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
-
-_SAME: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -302,8 +300,7 @@ def same_on_all_splits(row: Row) -> bool:
     >>> same_on_all_splits({"interval_splits": [0.5, 0.5]}), same_on_all_splits({"interval_splits": None})
     (True, False)
     """
-    ends = row["interval_splits"]
-    return ends is not None and bool(ends[1] - ends[0] <= _SAME)
+    return without_width(row["interval_splits"])
 
 
 def _groups(report: Report, wanted: Callable[[Row], bool]) -> list[tuple[tuple[str, int | None, str], list[Row]]]:

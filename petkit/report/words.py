@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, shots_name
 from petkit.report.view import same_on_all_splits
+from petkit.wording import many
 
-__all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "legend", "level_name", "same", "undecided", "where", "whole"]
+__all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "lead", "legend", "level_name", "same", "undecided", "where", "whole"]
 
 SPREAD: Final = "mean ± standard deviation over splits"
 """What ± means, in all that petkit writes. An interval is written with both its ends."""
@@ -29,8 +30,8 @@ def headline(report: Mapping[str, Any]) -> str:
     adapted = f", adapted to the raw text for {study['adapt_steps']} steps" if study["adapt_steps"] else ""
     drawn = {"per-class": "drawn per label", "random": "drawn by chance", "given": "given"}[study["draw"]]
     return (
-        f"{_many(len(study['methods']), 'method')} on {_many(len(report['tasks']), 'task')}, with {rows}: "
-        f"{_many(study['splits'], 'split')} ({drawn}) and {_many(len(study['seeds']), 'seed')} each. Model: {study['model']}{adapted}."
+        f"{many(len(study['methods']), 'method')} on {many(len(report['tasks']), 'task')}, with {rows}: "
+        f"{many(study['splits'], 'split')} ({drawn}) and {many(len(study['seeds']), 'seed')} each. Model: {study['model']}{adapted}."
     )
 
 
@@ -47,13 +48,20 @@ def findings(report: Mapping[str, Any]) -> tuple[list[Group], list[Group]]:
     return list(first.items()), list(rest.items())
 
 
+def lead(report: Mapping[str, Any]) -> str | None:
+    """What stands where ``findings`` has nothing to come first; None where it has."""
+    if not report["comparisons"]:
+        return "Nothing is compared: that takes at least two methods and two splits."
+    return None if findings(report)[0] else "No comparison decides a difference."
+
+
 def undecided(number: int) -> str:
     """What stands above the comparisons that decide nothing.
 
     >>> undecided(1), undecided(2)
     ('1 comparison without a decided difference', '2 comparisons without a decided difference')
     """
-    return f"{_many(number, 'comparison')} without a decided difference"
+    return f"{many(number, 'comparison')} without a decided difference"
 
 
 def where(report: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
@@ -65,8 +73,8 @@ def where(report: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
     mine = [c["task"] for c in same if c["task"] is not None and c["splits"] and c["task"] not in without]
     left = [task["name"] for task in report["tasks"] if task["name"] not in mine]
     if not left:
-        return f"Mean of all {_many(len(mine), 'task')}"
-    return f"Mean of {_many(len(mine), 'task')} ({f'all but {_and(left)}' if len(left) < len(mine) else _and(mine)})"
+        return f"Mean of all {many(len(mine), 'task')}"
+    return f"Mean of {many(len(mine), 'task')} ({f'all but {_and(left)}' if len(left) < len(mine) else _and(mine)})"
 
 
 def whole(name: str, line: str) -> str:
@@ -136,7 +144,3 @@ def bars(report: Mapping[str, Any], metric: str) -> str:
 
 def _and(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

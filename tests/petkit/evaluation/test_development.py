@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from petkit.evaluation.development import SOME, choice
-from petkit.evaluation.sentences import choice_sentence
+from petkit.evaluation.development import choice
+from petkit.evaluation.sentences import CHOICES, choice_sentence
 from petkit.report import study as study_pages
 from petkit.report.study_markdown import study_markdown
 from tests.petkit.report.sample_study import sample_study
@@ -39,11 +39,13 @@ def test_the_interval_is_students_over_splits() -> None:
     assert choice(TWO_BY_TWO, level=0.9)["interval"] == pytest.approx(list(expected))
 
 
-def test_without_spread_there_is_no_interval_unless_nothing_is_gained() -> None:
+def test_without_spread_there_is_no_interval() -> None:
     always: Sets = [[[(0.5, 0.6), (1.0, 0.8)]]] * 3
     assert choice(always)["interval"] is None
     assert choice(always[:1])["interval"] is None
-    assert choice([[[(0.5, 0.7), (1.0, 0.7)]]] * 3)["interval"] == [0.0, 0.0]
+    nothing = choice([[[(0.5, 0.7), (1.0, 0.7)]]] * 3)
+    assert nothing["interval"] is None
+    assert "95 %" not in choice_sentence({**told(), **nothing}, level=0.95)
 
 
 def told(**changes: Any) -> dict[str, Any]:
@@ -59,8 +61,10 @@ def test_a_choice_in_words() -> None:
     pattern = told(what="pattern", method="pet", shots=None, splits=2, gain=-0.02, interval=None)
     assert choice_sentence(pattern, level=0.95) == (
         "tone, as given, PET: choosing the pattern by development rows loses 2.0 points over not choosing, "
-        "mean of 2 splits with 2 seeds each; the best pattern in hindsight gains 3.4 points."
+        "as much on each of 2 splits with 2 seeds each; the best pattern in hindsight gains 3.4 points."
     )
+    nothing = choice_sentence(told(gain=0.0, interval=None), level=0.95)
+    assert "by development rows gains nothing over not choosing, on any of 5 splits; the best" in nothing
     one = choice_sentence(told(splits=1, gain=0.0, interval=None, best=0.7), level=0.95)
     assert "gains nothing over not choosing, on the only split" in one
     assert one.endswith("in hindsight gains nothing.")
@@ -72,12 +76,12 @@ def test_each_choice_is_a_line_of_its_own(older: bool, monkeypatch: pytest.Monke
     lines = [choice_sentence(told(what=what), level=0.95) for what in ("seed", "pattern")]
     report = sample_study(tasks=("mood",), shots=(4,), methods=("pet", "tfidf"))
     choices = [told(what=what) | ({} if older else {"sentence": line}) for what, line in zip(("seed", "pattern"), lines, strict=True)]
-    report["gain_from_development"] = {"choices": choices, "sentence": SOME}
+    report["gain_from_development"] = {"choices": choices, "sentence": CHOICES}
     schema = json.loads(resources.files("petkit.report").joinpath("schema", "study.schema.json").read_text("utf-8"))
     jsonschema.validate(report, schema)
     page, text = study_pages.study_page(report), study_markdown(report)
-    assert SOME in page
-    assert SOME in text
+    assert CHOICES in page
+    assert CHOICES in text
     assert [f"<li>{line}</li>" in page for line in lines] == [not older] * 2
     assert [f"- {line}" in text.splitlines() for line in lines] == [not older] * 2
 

@@ -334,7 +334,7 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
             {"settings": {"supervised.batch": 5000, "member.batch": 65}, "methods": ("pet", "ipet", "supervised")},
             SettingsError,
             r"(?s)^settings: 4 problems\n  - task 'tone & mood', 2 per label \(pet\): member.batch is 65, and there are 4 labelled rows; "
-            r"at most 32 is legal\n.*2 per label \(supervised\): supervised.batch.*at most 32\n.*4 per label.*8 labelled rows; at most 64 ",
+            r"at most 32 is legal\n.*2 per label \(supervised\): supervised.batch.*at most 32.*4 per label.*8 labelled rows; at most 64 ",
         ),
     ],
 )

@@ -207,6 +207,7 @@ def test_what_decides_nothing_is_folded_away_where_it_is_much(copies: int, is_op
     assert f"{3 * copies} comparisons without a decided difference" in [text.strip() for tag, text in found.texts if tag == "summary"]
     assert ("open" in found.all("details")[0]) == is_open
     assert "No comparison decides a difference." in text_of(study_page(report))
+    assert "\n\nNo comparison decides a difference.\n\n<details>" in study_markdown(report)
 
 
 def test_it_is_said_once_that_intervals_are_taken_alone() -> None:
@@ -276,6 +277,17 @@ def test_markdown_says_how_many_comparisons_it_leaves_out() -> None:
     assert study_markdown(report).count("\n- ") == 30 + len(report["warnings"])
 
 
+def test_markdown_folds_nothing_away_where_there_is_no_room() -> None:
+    report = sample_study()
+    for comparison in report["comparisons"]:
+        comparison["verdict"] = "ahead"
+    report["comparisons"] += [{**comparison, "verdict": "no difference"} for comparison in report["comparisons"][:2]]
+    found = study_markdown(report)
+    assert "<details>" not in found
+    assert "\n\n... and 2 more comparisons in report.html.\n" in found
+    assert "No comparison decides" not in found
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -316,6 +328,7 @@ def test_one_split_says_so() -> None:
     report = sample_study(tasks=("mood",), shots=(16,), splits=1, methods=("pet", "tfidf"))
     found = text_of(study_page(report))
     assert "Nothing is compared" in found
+    assert "Nothing is compared" in study_markdown(report)
     assert "one split: nothing is known of other splits" in found
 
 
