@@ -15,7 +15,7 @@ from petkit.errors import RunError
 __all__ = ["MemoryExhaustedError", "Peak", "memory_explained", "peak_memory"]
 
 _EXHAUSTED: Final = re.compile(r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|DefaultCPUAllocator: (can't allocate|not enough) memory")
-"""In the words of torch's errors: of its allocators on CUDA, MPS and the CPU, of CUDA itself and of cuBLAS. A MemoryError needs no words."""
+"""In the words of torch's errors: of its allocators on CUDA, MPS and the CPU, of CUDA itself and of cuBLAS. MemoryError needs none."""
 
 _LESS: Final = {
     "petkit.pretraining": "more --accumulate (the same update in more parts), fewer --rows, a smaller --length, a smaller --size",
