@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from huggingface_hub import CardData, EvalResult, ModelCardData
+from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData
 
 from petkit.pvp import Task
 
@@ -28,7 +28,7 @@ def model_card(
         settings: of the run. temperature: that its logits were divided by. scores: on the test rows, None without any.
     """
     text = "\n".join([f"# {task.name}", "", *_body(task, origin, rows, temperature, scores), *_settings(settings)])
-    return f"---\n{card_data(task, rows=rows, scores=scores).to_yaml()}\n---\n\n{text}\n"
+    return str(ModelCard(f"---\n{card_data(task, rows=rows, scores=scores).to_yaml()}\n---\n\n{text}\n"))
 
 
 def card_data(task: Task, *, rows: Mapping[str, int], scores: Mapping[str, float] | None) -> CardData:
