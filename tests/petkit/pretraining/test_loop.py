@@ -64,7 +64,7 @@ import json, sys
 from petkit.pretraining import PretrainSettings, run_pretraining
 text, out, settings = sys.argv[1:]
 figures = run_pretraining([text], PretrainSettings.from_json(json.loads(settings)), out)
-print(json.dumps(figures))
+sys.stdout.write(json.dumps(figures) + "\\n")  # in one piece: ranks share the stream
 """
 
 
