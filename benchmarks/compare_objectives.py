@@ -8,19 +8,23 @@ starts from that: it is what the default of ``--adapt`` rests on. ``new``: model
 in $PETKIT_DATA/corpus, with the builtin tokenizer. So little text is read some twenty times: of ten million tokens that do not
 repeat, models of this size learn nothing but the frequencies of words. ELECTRA's checkpoint for PET is its generator, a quarter as wide.
 All with the same updates, rows, length and rate, on the 16-per-label splits that lie beside the data. Run again after an interruption,
-it goes on; ``--only`` makes one row of the table, so that several can be made side by side before the table is printed.
+it goes on. Under the table stand the differences from its first row. ``--only`` makes
+one row of the table, so that several can be made side by side before the table is printed.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.real_data import data_folder
 from petkit import evaluate
 from petkit.builtin import model_path
+from petkit.evaluation.statistics import t_interval
 from petkit.pretraining import PretrainSettings, run_pretraining
 
 OBJECTIVES: Mapping[str, tuple[str, float | None]] = {
@@ -84,6 +88,23 @@ def score(report: Mapping[str, Any]) -> str:
     return "{:.1f} ({:.1f} to {:.1f})".format(*(100 * value for value in (row["mean"], *row["interval_splits"])))
 
 
+def differences(options: argparse.Namespace, names: Sequence[str]) -> Iterator[str]:
+    """For each task and later row: PET's accuracy against the first row's, in points, paired over splits, with the 95 % t interval."""
+    for task in options.tasks:
+        first, *others = (_accuracies(options.out / f"{name}-{task}") for name in names)
+        for name, found in zip(names[1:], others, strict=True):
+            gains = [100 * (found[split] - first[split]) for split in first]
+            low, high = t_interval(gains, level=0.95) or (float("nan"), float("nan"))
+            better = sum(gain > 0 for gain in gains)
+            yield f"{task}: {name} {statistics.mean(gains):+.1f} ({low:.1f} to {high:.1f}), better on {better} of {len(gains)} splits"
+
+
+def _accuracies(study: Path) -> dict[int, float]:
+    """By split, of a study of one method."""
+    cells = json.loads((study / "report.json").read_text(encoding="utf-8"))["cells"]
+    return {cell["split"]: cell["test"]["accuracy"] for cell in cells}
+
+
 def adapted_row(name: str, options: argparse.Namespace) -> list[str]:
     """For each task: masked tokens right before and after adapting, by the objective's own masks, and PET."""
     objective, rate = OBJECTIVES[name]
@@ -121,6 +142,7 @@ def main() -> None:
     print(f"| | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}", flush=True)
     for name in names:
         print(f"| {name} | {' | '.join((adapted_row if adapts else new_row)(name, options))} |", flush=True)
+    print("\n".join(["", f"Against {names[0]}:", *differences(options, names)]) if len(names) > 1 else "")
 
 
 if __name__ == "__main__":

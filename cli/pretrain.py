@@ -102,8 +102,7 @@ def pretrain(
     Under torchrun or accelerate launch several processes train one model.
     """
     from petkit.compute import choose_device, default_precision
-    from petkit.pretraining import PretrainSettings, measured, run_pretraining
-    from petkit.pretraining.ranks import Dismissed
+    from petkit.pretraining import PretrainSettings
 
     where = choose_device(device)
     if init is not None and arch is not None:
@@ -144,18 +143,24 @@ def pretrain(
         deterministic=deterministic,
         seed=seed,
     )
-    silent = as_json or os.environ.get("RANK", "0") != "0"
     places: dict[str, Any] = {"column": text_column, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
     places |= {"encoding": encoding} if encoding is not None else {}
-    with Reporter(quiet=silent) as reporter:
+    if figures := _pretrained(files, settings, out, places, quiet=as_json):  # only rank 0 has any
+        (print_json if as_json else _show)(figures)
+
+
+def _pretrained(files: list[str], settings: Any, out: Path, places: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+    """The figures of a run, with what it ``measured``; {} on other ranks than 0."""
+    from petkit.pretraining import measured, run_pretraining
+    from petkit.pretraining.ranks import Dismissed
+
+    with Reporter(quiet=quiet or os.environ.get("RANK", "0") != "0") as reporter:
         try:
             figures = run_pretraining(files, settings, str(out), **places, on_event=reporter.event, on_notice=reporter.notice)
         except Dismissed as error:  # the first process of several says why, if the launcher leaves it the time
             time.sleep(_GRACE)
             raise Exit(error.code) from None
-    if figures:  # only rank 0 has any
-        speeds = {"measured": found} if (found := measured(out)) else {}
-        print_json({**figures, **speeds}) if as_json else _show({**figures, **speeds})
+    return figures | ({"measured": found} if figures and (found := measured(out)) else {})
 
 
 def _size(text: str) -> dict[str, Any]:

@@ -63,9 +63,10 @@ class Layout:
     @classmethod
     def of(cls, attention_mask: Tensor, *, full: bool = False) -> Layout:
         """From (B, T) int64, which holds no 0 if it is ``full``. Elsewhere than on the CPU padding stays: counting tokens would wait."""
-        shape, mask = (attention_mask.shape[0], attention_mask.shape[1]), attention_mask.bool()
+        shape = (attention_mask.shape[0], attention_mask.shape[1])
         if full:
             return cls(shape, None, None)
+        mask = attention_mask.bool()
         if mask.device.type != "cpu":
             return cls(shape, mask[:, None, None, :], None)
         tokens = mask.flatten().nonzero()[:, 0]
