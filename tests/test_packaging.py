@@ -139,7 +139,7 @@ def test_offences_are_found() -> None:
 
 # Dependencies
 
-OPTIONAL = ("zh", "plots", "compare", "onnx", "lora", "ray", "rouge")
+OPTIONAL = ("zh", "plots", "compare", "onnx", "lora", "rouge", "tensorboard")
 
 
 def _requirements(*extras: str) -> list[Requirement]:

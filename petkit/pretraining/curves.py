@@ -79,21 +79,27 @@ def _alone(drawn: str) -> str:
 
 
 class TensorBoard:
-    """Writes points for TensorBoard. Raises SettingsError where the package is not installed."""
+    """Writes points for TensorBoard (extra ``tensorboard``). Raises SettingsError where the package is not installed.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: of the files of events; what other processes wrote there before stays.
+        after: the last step that was written before; later ones in the folder, of a run that was killed, are hidden.
+    """
+
+    def __init__(self, folder: Path, *, after: int | None = None) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise SettingsError("--tensorboard needs the package tensorboard: pip install tensorboard") from error
-        self._writer = SummaryWriter(str(folder))
+            raise SettingsError("--tensorboard needs the package tensorboard: install petkit[tensorboard]") from error
+        self._writer = SummaryWriter(str(folder), purge_step=None if after is None else after + 1)
 
     @classmethod
     def going_on(cls, folder: Path, known: Sequence[Mapping[str, Any]]) -> TensorBoard:
         """One for a run that has these points already; they are written too where the folder is new."""
-        new = not folder.is_dir()
+        if folder.is_dir():
+            return cls(folder, after=known[-1]["step"] if known else 0)
         board = cls(folder)
-        for point in known if new else ():
+        for point in known:
             board.add(point)
         return board
 

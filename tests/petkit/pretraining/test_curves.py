@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -51,5 +53,37 @@ def test_both_files_are_published_and_no_picture_without_points(tmp_path: Path) 
 
 def test_tensorboard_is_asked_for_by_name_where_it_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    with pytest.raises(SettingsError, match="pip install tensorboard"):
+    with pytest.raises(SettingsError, match=r"install petkit\[tensorboard\]"):
         TensorBoard(tmp_path)
+
+
+BOARD = """
+import json, sys
+from pathlib import Path
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from petkit.pretraining.curves import TensorBoard
+
+points, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+killed = TensorBoard.going_on(folder, points[:1])
+killed.add(points[1] | {"training/mlm": 9.0})
+killed.close()
+again = TensorBoard.going_on(folder, points[:1])
+again.add(points[1])
+again.close()
+found = EventAccumulator(str(folder))
+found.Reload()
+print(json.dumps({tag: [(e.step, round(e.value, 3)) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}))
+"""
+
+
+def test_tensorboards_own_reader_finds_every_point_once_after_a_kill(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    command = [sys.executable, "-c", BOARD, json.dumps(POINTS), str(tmp_path / "board")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert json.loads(found.stdout) == {
+        "held_out/mlm": [[20, 5.2]],
+        "held_out/mlm_accuracy": [[20, 0.125]],
+        "rows": [[10, 40.0], [20, 80.0]],
+        "training/loss": [[10, 6.5], [20, 5.5]],
+        "training/mlm": [[10, 6.0], [20, 5.0]],
+    }
