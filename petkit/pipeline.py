@@ -236,7 +236,7 @@ def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list
     notices = []
     if model == "builtin" and settings.method != "tfidf" and not begun:
         notices.append(
-            "the builtin model is small; a larger checkpoint does better: --model with a folder, or a name on the hub such as "
+            "the builtin model is small; on your own data a larger checkpoint does better: train --model with a folder, or a name on the hub such as "
             "FacebookAI/roberta-base, answerdotai/ModernBERT-base or microsoft/mdeberta-v3-base (with --adapt)"
         )
     if data.facts["removed_from_pool"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.backbones.modelfiles import resolve
-from petkit.compute import accelerator, computing, computing_on, resumed_threads
+from petkit.compute import accelerator, choose_device, computing, computing_on, resumed_threads
 from petkit.data.text import ENCODING
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import DamagedFileError, write_bytes
@@ -204,9 +204,10 @@ def run_pretraining(
         tensorboard: also write ``out/tensorboard``. Neither decides anything of the result: both may be others when a run goes on.
         on_event: told of the progress. on_notice: told, once each, what the user should know.
 
-    Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary. Where the run is
+    Settings of the device ``auto`` take the GPU where there is one. Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary. Where the run is
     refused, these raise ``petkit.pretraining.ranks.Dismissed``.
     """
+    settings = replace(settings, device=choose_device(settings.device))
     with joined(settings.device) as here:
         together(partial(_check, settings, here.size))
         if not here.first:

@@ -304,3 +304,9 @@ def test_both_of_electras_models_have_their_tokenizer(tmp_path: Path) -> None:
     model, found = AutoModelForSequenceClassification.from_pretrained(folder / "discriminator", output_loading_info=True)
     assert all(name.startswith("classifier.") for name in found["missing_keys"])
     assert model(torch.tensor(ids[:1])).logits.isfinite().all()
+
+
+def test_a_device_that_is_none_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--device is 'gpu'"):
+        run_pretraining([], PretrainSettings(steps=1, device="gpu"), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
