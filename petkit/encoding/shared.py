@@ -27,9 +27,14 @@ class Encoders:
         self._encoders: OrderedDict[_Key, Encoder] = OrderedDict()
 
     def get(self, tokenizer: Any, *, max_length: int, joining: Joining = "string") -> Encoder:
-        """``Encoder(tokenizer, max_length=..., joining=...)``, or one made before for the same. Raises what that raises."""
-        key = (_fingerprint(tokenizer), max_length, joining)
-        encoder = self._encoders.pop(key, None) or Encoder(tokenizer, max_length=max_length, joining=joining)
+        """``Encoder(tokenizer, max_length=..., joining=...)``, or one made before for the same. Raises what that raises.
+
+        Args:
+            max_length: tokens per row at most; fewer where the tokenizer allows fewer.
+        """
+        length = min(max_length, int(tokenizer.model_max_length))
+        key = (_fingerprint(tokenizer), length, joining)
+        encoder = self._encoders.pop(key, None) or Encoder(tokenizer, max_length=length, joining=joining)
         self._encoders[key] = encoder
         while len(self._encoders) > self._kept:
             self._encoders.popitem(last=False)

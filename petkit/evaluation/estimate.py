@@ -13,7 +13,7 @@ import torch
 from petkit.backbones import load_classifier, load_tokenizer, longest_input
 from petkit.classifier import predict_logits, train_classifier
 from petkit.compute import computing
-from petkit.encoding import Encoder
+from petkit.encoding.shared import units_encoder
 from petkit.evaluation.grid import TaskPlan
 from petkit.losses import label_loss
 from petkit.members import loop_settings
@@ -52,7 +52,8 @@ class Speed:
 def text_tokens(model: str, task: Task, rows: Rows, settings: Settings, *, trust_remote_code: bool = False) -> float:
     """Mean tokens of a text, cut to what the settings allow, over at most 200 rows."""
     some = rows.select(range(min(200, len(rows))))
-    encoder = Encoder(load_tokenizer(model, trust_remote_code=trust_remote_code), max_length=settings.max_length)
+    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+    encoder = units_encoder(tokenizer, max_length=settings.max_length, joining=settings.joining)
     return float(encoder.plain(some, task).lengths.mean()) if len(some) else 1.0
 
 
@@ -69,9 +70,8 @@ def _measured(model: str, task: Task, rows: Rows, settings: Settings, device: st
     started = time.monotonic()
     network = load_classifier(model, task.labels, trust_remote_code=trust_remote_code).to(device)
     opening = time.monotonic() - started
-    encoder = Encoder(
-        load_tokenizer(model, trust_remote_code=trust_remote_code), max_length=min(settings.max_length, longest_input(network.config))
-    )
+    length, tokenizer = min(settings.max_length, longest_input(network.config)), load_tokenizer(model, trust_remote_code=trust_remote_code)
+    encoder = units_encoder(tokenizer, max_length=length, joining=settings.joining)
     encoded = encoder.plain(rows.select(range(min(64, len(rows)))), task)
     options: dict[str, Any] = {"pad_id": encoder.pad_id, "token_budget": settings.token_budget, "precision": settings.precision}
     predict_logits(network, encoded.select([0]), **options)
