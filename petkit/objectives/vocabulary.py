@@ -15,8 +15,8 @@ from petkit.errors import SettingsError
 __all__ = ["Vocabulary"]
 
 
-_MARKS = ("\u0120", "\u2581")
-"""How a piece after a blank begins: byte-level BPE, SentencePiece."""
+_METASPACE, _BYTES = "\u2581", "\u0120"
+"""How a piece after a blank begins: SentencePiece, byte-level BPE."""
 _STOPS = frozenset(".!?\u3002\uff01\uff1f")
 """Pieces that end a sentence."""
 
@@ -50,7 +50,10 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Vocabulary:
-        """Read a transformers tokenizer: WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁)."""
+        """Read a fast transformers tokenizer: WordPiece (##), byte-level BPE (Ġ) or SentencePiece (▁).
+
+        Its model says whether it is WordPiece, not its pieces: GPT-2's vocabulary has Markdown's ``##``.
+        """
         size = len(tokenizer)
         pieces = tokenizer.convert_ids_to_tokens(list(range(size)))
         special = np.zeros(size, dtype=bool)
@@ -58,7 +61,7 @@ class Vocabulary:
         special[[i for i, piece in enumerate(pieces) if piece is None]] = True
         sentinels = _sentinels(pieces)
         special[list(sentinels)] = True
-        starts, alone = _words([piece or "" for piece in pieces])
+        starts, alone = _words([piece or "" for piece in pieces], _continuing(tokenizer))
         return cls(
             mask_id=tokenizer.mask_token_id,
             pad_id=_first_known(tokenizer.pad_token_id, tokenizer.eos_token_id, 0),
@@ -114,13 +117,20 @@ def _sentinels(pieces: list[str | None]) -> tuple[int, ...]:
     return tuple(i for _, i in sorted((int(match[1]), i) for match, i in numbers if match))
 
 
-def _words(pieces: list[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _continuing(tokenizer: Any) -> str | None:
+    """How a piece inside a word begins, where a tokenizer's model marks those (WordPiece)."""
+    model = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    return getattr(model, "continuing_subword_prefix", None) or None
+
+
+def _words(pieces: list[str], continuing: str | None) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which pieces begin a word, by the family's mark, and which are one: whole characters, none of them a letter or a digit."""
-    if any(piece.startswith("##") for piece in pieces):
-        return np.array([not piece.startswith("##") for piece in pieces]), np.zeros(len(pieces), dtype=bool)
-    marked = np.array([piece.startswith(_MARKS) for piece in pieces])
-    texts = _decoded(pieces) if any(piece.startswith(_MARKS[0]) for piece in pieces) else pieces
-    bare = [text.strip(" \u2581") for text in texts]
+    if continuing is not None:
+        return np.array([not piece.startswith(continuing) for piece in pieces]), np.zeros(len(pieces), dtype=bool)
+    by_mark = {mark: np.array([piece.startswith(mark) for piece in pieces]) for mark in (_METASPACE, _BYTES)}
+    mark = max(by_mark, key=lambda mark: int(by_mark[mark].sum()))  # a SentencePiece may have the letter G with a dot, of Maltese
+    marked = by_mark[mark]
+    bare = [text.strip(" \u2581") for text in (_decoded(pieces) if mark == _BYTES else pieces)]
     alone = np.array([bool(text) and not any(c.isalnum() or c == "\ufffd" for c in text) for text in bare])
     return marked | alone if marked.any() else np.ones(len(pieces), dtype=bool), alone
 

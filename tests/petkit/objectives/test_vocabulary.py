@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from petkit.objectives import Vocabulary
+from petkit.pretraining.tokenizers import new_tokenizer
 from tests.builders import TOKENIZERS, sentences, tokenizer
 
 
@@ -22,7 +25,10 @@ def test_special_tokens_are_neither_maskable_nor_drawn(name: str) -> None:
 
 def groups(name: str, text: str) -> list[str]:
     """The tokens of a text joined to words by the vocabulary's word ids."""
-    words = tokenizer(name)
+    return groups_of(tokenizer(name), text)
+
+
+def groups_of(words: Any, text: str) -> list[str]:
     ids = np.array([words(text, add_special_tokens=False)["input_ids"]])
     numbers = Vocabulary.of(words).words(ids)[0]
     assert (np.diff(numbers) >= 0).all()
@@ -54,3 +60,23 @@ def test_wordpiece_counts_every_chinese_character_as_a_word() -> None:
     vocabulary = Vocabulary.of(tokenizer("wordpiece"))
     ids = np.array([tokenizer("wordpiece")("\u597d\u4e66", add_special_tokens=False)["input_ids"]])
     assert vocabulary.words(ids)[0].tolist() == [1, 2]
+
+
+BELIEF = ["The unbelievable things happen unbelievably often.", "Another believer believed more of it again."] * 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "architecture"),
+    [("bytelevel", 330, "roberta"), ("bytelevel", 330, "gpt2"), ("unigram", 200, "deberta-v2"), ("unigram", 200, "xlnet")],
+)
+def test_pieces_of_markdown_do_not_make_a_vocabulary_wordpiece(kind: Any, size: int, architecture: str) -> None:
+    words = new_tokenizer(kind, lambda: [*["## Heading ##one"] * 40, *BELIEF], size=size, architecture=architecture)
+    assert "##" in words.get_vocab()
+    found = groups_of(words, " unbelievable believers often")
+    assert [group.strip("\u0120\u2581") for group in found] == ["unbelievable", "believers", "often"]
+
+
+def test_a_letter_that_looks_like_the_mark_of_bytes_begins_no_word_of_sentencepiece() -> None:
+    words = new_tokenizer("unigram", lambda: [*["\u0120 i\u0120i kul\u0120"] * 40, *BELIEF], size=200, architecture="deberta-v2")
+    assert "\u0120" in words.get_vocab()
+    assert groups_of(words, "kul\u0120 i\u0120\u0120i") == ["\u2581kul\u0120", "\u2581i\u0120\u0120i"]
