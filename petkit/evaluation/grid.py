@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from petkit.pvp import Task
 from petkit.settings import ClassifierSettings, Settings
 
-__all__ = ["METHODS", "Cell", "Group", "Split", "Study", "TaskPlan"]
+__all__ = ["METHODS", "Cell", "Group", "Split", "Study", "TaskPlan", "split_tag", "task_tag"]
 
 METHODS: Final = (
     "pet", "ipet", "single", "supervised", "linear-probe", "tfidf", "setfit", "zero-shot", "label-embedding", "majority",
@@ -48,7 +48,7 @@ class Split:
     @property
     def tag(self) -> str:
         """Part of the names of units."""
-        return f"k{'x' if self.shots is None else self.shots}.n{self.split}"
+        return split_tag(self.shots, self.split)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,26 @@ class TaskPlan:
 
     @property
     def tag(self) -> str:
-        """Begins the names of the task's units; unique in the study, legal in a unit's name."""
-        return f"t{self.index}-{re.sub(r'[^A-Za-z0-9_-]+', '-', self.task.name)[:30].strip('-') or 'task'}"
+        """Begins the names of the task's units."""
+        return task_tag(self.index, self.task.name)
+
+
+def task_tag(index: int, name: str) -> str:
+    """A task's part of file names, legal in a unit's name; its place makes it unique within one study, its name does not.
+
+    >>> task_tag(0, "tone & mood"), task_tag(1, "情感")
+    ('t0-tone-mood', 't1-task')
+    """
+    return f"t{index}-{re.sub(r'[^A-Za-z0-9_-]+', '-', name)[:30].strip('-') or 'task'}"
+
+
+def split_tag(shots: int | None, split: int) -> str:
+    """A split's part of file names.
+
+    >>> split_tag(16, 0), split_tag(None, 2)
+    ('k16.n0', 'kx.n2')
+    """
+    return f"k{'x' if shots is None else shots}.n{split}"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ import pyarrow.parquet
 from petkit.canonical import plain
 from petkit.errors import RunError, raise_problems
 from petkit.evaluation.cells import flat as flat_cell
+from petkit.evaluation.grid import split_tag, task_tag
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, staged_directory, write_json, write_parquet
 from petkit.report.beside import read_report
 from petkit.report.names import shots_name
 from petkit.report.page import flat
 from petkit.report.study import write_study_report
-from petkit.wording import verb
+from petkit.wording import many, verb
 
 __all__ = ["merge_studies", "merged"]
 
@@ -37,22 +38,25 @@ _FREE: Final = (*_UNION, "splits", "pool_from_test", "test_limit", "allow_overla
 def merge_studies(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     """Merge finished studies into ``out``, a new folder with all that a study's folder has for its readers; return report.json.
 
-    The folder appears whole or not at all.
+    The folder appears whole or not at all. Files of predictions are named anew, by the tasks' places in the merged study.
 
     Raises:
-        RunError: what does not fit together, every reason named; a study lacks its predictions; or ``out`` is there and not empty.
+        RunError: what does not fit together, every reason named; a study lacks its predictions, or has those of other cells; or
+            ``out`` is there and not empty.
     """
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out} is {'not empty' if out.is_dir() else 'no folder'}; --out takes a new folder for a merged study")
     reports = {str(folder): read_report(folder) for folder in folders}
-    report = merged(reports, lambda name, cell: _correct(Path(name) / cell["predictions"]))
+    report = merged(reports, lambda name, cell: _correct(Path(name) / cell["predictions"], cell["test"]))
+    places = {task["name"]: place for place, task in enumerate(report["tasks"])}
     rows = [flat_cell(cell) for cell in report["cells"]]
     make_directory(out.parent)
     with staged_directory(out) as made:
         make_directory(made / "predictions")
-        for name, cell in _sources(reports):
-            shutil.copyfile(Path(name) / cell["predictions"], made / cell["predictions"])
+        for (name, cell), kept in zip(_sources(reports), report["cells"], strict=True):
+            kept["predictions"] = f"predictions/{_file_name(places[cell['task']], cell)}"
+            shutil.copyfile(Path(name) / cell["predictions"], made / kept["predictions"])
         write_parquet(made / "cells.parquet", {name: [row[name] for row in rows] for name in rows[0]})
         write_json(made / "report.json", report)
         write_study_report(report, made)
@@ -96,13 +100,23 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
     return report
 
 
-def _correct(path: Path) -> npt.NDArray[np.bool_]:
-    """(N,) which test rows a file of predictions has right."""
+def _file_name(place: int, cell: Mapping[str, Any]) -> str:
+    """The file of a cell's predictions, which no other cell of the merged study has; ``place`` is its task's."""
+    return f"{task_tag(place, cell['task'])}.{split_tag(cell['shots'], cell['split'])}.s{cell['seed']}.{cell['method']}.parquet"
+
+
+def _correct(path: Path, test: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
+    """(N,) which test rows a file of predictions has right; RunError unless they are as many as ``test`` of the cell says."""
     try:
         table = pyarrow.parquet.read_table(path, columns=["truth", "predicted"]).to_pydict()
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise RunError(f"{path} cannot be read; a study is merged with all of its folder predictions/") from error
     right: npt.NDArray[np.bool_] = np.array(table["truth"], dtype=object) == np.array(table["predicted"], dtype=object)
+    if (len(right), int(right.sum())) != (test["rows"], round(test["accuracy"] * test["rows"])):
+        raise RunError(
+            f"{path} has {right.sum()} of {many(len(right), 'row')} right, and report.json says {100 * test['accuracy']:.1f} % "
+            f"of {test['rows']}: they are of another cell; merge the studies that this one is made of anew"
+        )
     return right
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from petkit.errors import RunError
 from petkit.evaluation import merging
+from petkit.evaluation.grid import split_tag, task_tag
 from petkit.evaluation.merging import merge_studies, merged
 from petkit.evaluation.summary import conclude
 from petkit.files import write_parquet
@@ -53,9 +54,9 @@ def part(report: dict[str, Any], keep: Callable[[dict[str, Any]], bool]) -> dict
 
 
 def right(name: str, cell: dict[str, Any]) -> Any:
-    """Rows that a cell has right, made up: the same wherever the cell comes from."""
+    """Rows that a cell has right, as many as it says, made up: the same wherever the cell comes from."""
     key = zlib.crc32(repr([cell[part] for part in ("task", "shots", "split", "method")]).encode())
-    return np.random.default_rng(key).random(50) < cell["test"]["accuracy"]
+    return np.random.default_rng(key).permutation(cell["test"]["rows"]) < round(cell["test"]["accuracy"] * cell["test"]["rows"])
 
 
 def same_conclusions(report: dict[str, Any], one: dict[str, Any]) -> bool:
@@ -152,12 +153,13 @@ def test_a_setting_that_came_with_a_later_version_is_remarked() -> None:
 
 
 def deposit(folder: Path, report: dict[str, Any]) -> Path:
-    """A study's folder as far as merging reads it."""
+    """A study's folder as far as merging reads it, files of predictions named as a study names them."""
     (folder / "predictions").mkdir(parents=True)
-    for number, cell in enumerate(report["cells"]):
-        cell["predictions"] = f"predictions/{report['study']['methods'][0]}-{number}.parquet"
+    for cell in report["cells"]:
+        task = task_tag(report["study"]["tasks"].index(cell["task"]), cell["task"])
+        cell["predictions"] = f"predictions/{task}.{split_tag(cell['shots'], cell['split'])}.s{cell['seed']}.{cell['method']}.parquet"
         good = right("", cell)
-        write_parquet(folder / cell["predictions"], {"truth": ["a"] * 50, "predicted": ["a" if ok else "b" for ok in good]})
+        write_parquet(folder / cell["predictions"], {"truth": ["a"] * len(good), "predicted": ["a" if ok else "b" for ok in good]})
     (folder / "report.json").write_text(json.dumps(report), "utf-8")
     return folder
 
@@ -184,6 +186,41 @@ def test_the_merged_folder_is_a_study_that_merges_again(tmp_path: Path, monkeypa
         merge_studies([a, b], tmp_path / "ab")
 
 
+def renamed(report: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """The study with other names of tasks."""
+    text = json.dumps(report, ensure_ascii=False)
+    for old, new in names.items():
+        text = text.replace(json.dumps(old), json.dumps(new, ensure_ascii=False))
+    return dict(json.loads(text))
+
+
+@pytest.mark.parametrize("names", [("情感", "新闻"), ("a b", "a-b"), ("x" * 30 + "1", "x" * 30 + "2")])
+def test_tasks_whose_names_are_alike_keep_their_predictions(
+    names: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merging, "write_study_report", lambda report, out: [])
+    small = sample_study(tasks=("mood", "ag_news"), methods=("pet", "tfidf", "supervised"), shots=(4,), splits=2)
+    one = renamed(small, dict(zip(("mood", "ag_news"), names, strict=True)))
+    first = {name: part(one, lambda row, name=name: row["task"] == name and row["method"] != "supervised") for name in names}  # type: ignore[misc]
+    a, b = (deposit(tmp_path / f"z{number}", report) for number, report in enumerate(first.values()))
+    c = deposit(tmp_path / "c", part(one, lambda row: row["method"] == "supervised"))
+    both = merge_studies([a, b], tmp_path / "ab")
+    assert len({cell["predictions"] for cell in both["cells"]}) == len(both["cells"]) == 8
+    assert json.loads((tmp_path / "ab" / "report.json").read_bytes()) == both
+    assert same_conclusions(merge_studies([tmp_path / "ab", c], tmp_path / "abc"), one)
+
+
+def test_predictions_of_another_cell_are_refused(tmp_path: Path) -> None:
+    one = sample_study(tasks=("mood",), methods=("pet", "tfidf"), shots=(4,), splits=2)
+    a, b = (
+        deposit(tmp_path / method, part(one, lambda row, method=method: row["method"] == method))  # type: ignore[misc]
+        for method in one["study"]["methods"]
+    )
+    shutil.copyfile(a / "predictions" / "t0-mood.k4.n0.s0.pet.parquet", b / "predictions" / "t0-mood.k4.n1.s0.tfidf.parquet")
+    with pytest.raises(RunError, match=r"n1.s0.tfidf.parquet has \d+ of 200 rows right, and report.json says .*: they are of another cell"):
+        merge_studies([a, b], tmp_path / "ab")
+
+
 def test_what_cannot_be_merged_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = sample_study(tasks=("mood",), methods=("pet", "tfidf"), shots=(4,))
     a, b = (
@@ -202,6 +239,6 @@ def test_what_cannot_be_merged_leaves_nothing_behind(tmp_path: Path, monkeypatch
         merge_studies([a, b], tmp_path / "new" / "ab")
     assert list((tmp_path / "new").iterdir()) == []
     shutil.rmtree(b / "predictions")
-    with pytest.raises(RunError, match=r"tfidf-0.parquet cannot be read; a study is merged with all of its folder predictions"):
+    with pytest.raises(RunError, match=r"tfidf.parquet cannot be read; a study is merged with all of its folder predictions"):
         merge_studies([a, b], tmp_path / "other")
     assert not (tmp_path / "other").exists()
