@@ -204,8 +204,8 @@ def run_pretraining(
         tensorboard: also write ``out/tensorboard``. Neither decides anything of the result: both may be others when a run goes on.
         on_event: told of the progress. on_notice: told, once each, what the user should know.
 
-    Settings of the device ``auto`` take the GPU where there is one. Returns the figures of ``pretrain`` and ``model``, the checkpoint's folder; on other ranks than 0 an empty dictionary. Where the run is
-    refused, these raise ``petkit.pretraining.ranks.Dismissed``.
+    Settings of the device ``auto`` take the GPU where there is one. Returns the figures of ``pretrain`` and ``model``, the checkpoint's
+    folder; on other ranks than 0 an empty dictionary. Where the run is refused, these raise ``petkit.pretraining.ranks.Dismissed``.
     """
     settings = replace(settings, device=choose_device(settings.device))
     with joined(settings.device) as here:
