@@ -58,14 +58,15 @@ def _squad_records(source: str, problems: Problems) -> Iterator[tuple[str, str, 
 
 
 def _flat(articles: Sequence[Any], problems: Problems) -> Iterator[tuple[str, str, Record]]:
-    """Articles hold paragraphs, paragraphs a context and questions."""
+    """Articles hold paragraphs, paragraphs a context and questions. One without ``answers`` is not labelled, unless it is impossible."""
     count = 0
     try:
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for asked in paragraph["qas"]:
                     count += 1
-                    values = {"context": paragraph["context"], "answers": [], **asked}
+                    answers = [] if asked.get("is_impossible") else None  # unless there are some
+                    values = {"context": paragraph["context"], "answers": answers, **asked}
                     yield f"question {asked.get('id', count)!r}", str(count), Record(count, values)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{problems.source}: after {count} questions, not as in SQuAD (data, paragraphs, qas): {error!r}") from error

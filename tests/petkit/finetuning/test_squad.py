@@ -60,6 +60,15 @@ def test_questions_without_answer_need_the_flag(tmp_path: Path) -> None:
         read_questions(source, SETTINGS)
 
 
+@pytest.mark.parametrize("settings", [SETTINGS, OPEN])
+def test_questions_without_a_list_of_answers_are_not_labelled(tmp_path: Path, settings: FinetuneSettings) -> None:
+    asked = {"id": "q1", "question": "Who?"}
+    for more in ({}, {"is_impossible": False}, {"answers": None}):
+        assert read_questions(squad_file(tmp_path, {**asked, **more}), settings) == [Question("q1", CONTEXT, "Who?", None, [])]
+    impossible = squad_file(tmp_path, {**asked, "is_impossible": True})
+    assert read_questions(impossible, OPEN) == [Question("q1", CONTEXT, "Who?", [], [])]
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
