@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from petkit.units import UnitContext
 
 __all__ = ["TfidfFeatures", "fit_logistic", "held_out_scores", "logistic_scores", "tfidf_scores", "tfidf_unit"]
 
+_WORD = r"(?u)\b\w+\b"
 _LEAST = -30.0
 """The log-probability of a label that no labelled row has."""
 
@@ -55,9 +57,12 @@ class TfidfFeatures:
 
     @classmethod
     def fitted(cls, task: Task, parts: Sequence[Rows]) -> TfidfFeatures:
-        """Words and pairs of words of these rows, whose labels play no part."""
-        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
-        return cls(task, vectorizer.fit([text for rows in parts for text in _texts(task, rows)]))
+        """Words and pairs of words of these rows, whose labels play no part; where none has a word (emoji, marks), characters."""
+        texts = [text for rows in parts for text in _texts(task, rows)]
+        vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=_WORD)
+        if not any(re.search(_WORD, text) for text in texts):
+            vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
+        return cls(task, vectorizer.fit(texts))
 
     def __call__(self, rows: Rows) -> Any:
         """(N, features) sparse float64."""

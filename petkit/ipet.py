@@ -40,19 +40,22 @@ def generations(labeled: int, *, scale: float = 5.0) -> int:
 def quotas(counts: Sequence[int], generation: int, *, scale: float = 5.0, shares: Sequence[float] | None = None) -> list[int]:
     """New rows per label for a generation (1 is the first after 0): N_0 d^g - N_0 in all, in the proportion of the labelled rows.
 
-    Without labelled rows: equal numbers, 10 d^(g-1) in all. Shares are rounded by largest remainder.
+    Without labelled rows: equal numbers, 10 d^(g-1) in all, or one of each label if that is more. Shares are rounded by largest
+    remainder.
 
     Args:
         counts: labelled rows of each label. shares: other proportions, which add up to 1.
 
     >>> quotas([5, 5], 1), quotas([0, 0], 1), quotas([1, 3], 1), quotas([5, 5], 1, shares=[0.9, 0.1])
     ([20, 20], [5, 5], [4, 12], [36, 4])
+    >>> quotas([0] * 12, 1)
+    [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
     """
     total = sum(counts)
     size = start_size(total, scale) * scale**generation - total
     if shares is None:
         shares = [count / total for count in counts] if total else [1 / len(counts)] * len(counts)
-    wanted = math.floor(size + 0.5)
+    wanted = max(math.floor(size + 0.5), 0 if total else len(counts))
     exact = [share * wanted for share in shares]
     floors = [math.floor(value) for value in exact]
     order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))

@@ -27,7 +27,8 @@ def model_card(
         origin: name of the checkpoint that was fine-tuned. rows: numbers of labelled, unlabelled and test rows.
         settings: of the run. temperature: that its logits were divided by. scores: on the test rows, None without any.
     """
-    text = "\n".join([f"# {task.name}", "", *_body(task, origin, rows, temperature, scores), *_settings(settings)])
+    about = _body(task, origin, rows, temperature, scores, plain=settings.get("method") == "supervised")
+    text = "\n".join([f"# {task.name}", "", *about, *_settings(settings)])
     return str(ModelCard(f"---\n{card_data(task, rows=rows, scores=scores).to_yaml()}\n---\n\n{text}\n"))
 
 
@@ -56,7 +57,11 @@ def _results(task: Task, tested: int, scores: Mapping[str, float]) -> list[EvalR
     ]
 
 
-def _body(task: Task, origin: str, rows: Mapping[str, int], temperature: float | None, scores: Mapping[str, float] | None) -> Sequence[str]:
+def _body(
+    task: Task, origin: str, rows: Mapping[str, int], temperature: float | None, scores: Mapping[str, float] | None, *, plain: bool
+) -> Sequence[str]:
+    """All but the settings. ``plain``: it is a head trained on the labelled rows alone."""
+    learnt_from = f"{rows['train']} labelled" + ("" if plain else f" and {rows['pool']} unlabelled")
     inputs = "a pair of texts" if len(task.classifier_inputs) == 2 else "a text"
     measured = (
         [f"On {rows['test']} test rows: accuracy {scores['accuracy']:.3f}, macro-F1 {scores['macro_f1']:.3f}."]
@@ -68,7 +73,7 @@ def _body(task: Task, origin: str, rows: Mapping[str, int], temperature: float |
         f"Gives {inputs} one of {len(task.labels)} labels: {', '.join(task.labels)}.",
         f"Input: {' and '.join(f'`{template}`' for template in task.classifier_inputs)}.",
         "",
-        f"Made by petkit from `{origin}` with {rows['train']} labelled and {rows['pool']} unlabelled rows.",
+        f"Made by petkit from `{origin}` with {learnt_from} rows.",
         "",
         "## Use",
         "",
@@ -86,16 +91,17 @@ def _body(task: Task, origin: str, rows: Mapping[str, int], temperature: float |
         *measured,
         *([f"Confidence was calibrated on the soft labels of the unlabelled rows (temperature {temperature:.3f})."] if temperature else []),
         "",
-        "## Patterns",
-        "",
-        *patterns,
-        "",
+        *([] if plain else ["## Patterns", "", *patterns, ""]),
         "## Limits",
         "",
-        f"It knows these {len(task.labels)} labels only, and texts like those it was trained on. Its labels come from a few examples and a",
-        "language model's guesses, so it can be wrong where those are; measure it on labelled rows of your own before you rely on it.",
+        f"It knows these {len(task.labels)} labels only, and texts like those it was trained on. {_learnt(plain)}",
+        "so it can be wrong where those are; measure it on labelled rows of your own before you rely on it.",
         "",
     ]
+
+
+def _learnt(plain: bool) -> str:
+    return "It was trained on a few examples," if plain else "Its labels come from a few examples and a\nlanguage model's guesses,"
 
 
 def _words(mapping: Mapping[str, Any]) -> str:

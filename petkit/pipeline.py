@@ -29,7 +29,7 @@ from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
 from petkit.report import write_report
 from petkit.rowfiles import load_rows, save_rows
-from petkit.rows import Rows
+from petkit.rows import UNLABELED, Rows
 from petkit.runs import MANIFEST, RunFolder, recorded
 from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
 from petkit.stages import ROWS
@@ -131,7 +131,7 @@ def train_run(
         "seed": settings.seed,
         "trust_remote_code": trust_remote_code,
     }
-    inputs = {name: rows.fingerprint() for name, rows in data.parts().items()} | {"model": checkpoint_digest(model)}
+    inputs = {name: rows.fingerprint() for name, rows in data.parts().items() if len(rows)} | {"model": checkpoint_digest(model)}
     with (
         RunFolder.open(root, settings=common, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run,
         withdrawn_if_refused(run, prepares=_prepares, also=(INCOMING,)),
@@ -190,6 +190,7 @@ def read_data(
     reading: Mapping[str, Any],
 ) -> Data:
     """Read, draw and separate the rows (contract: no test text among the others)."""
+    _check_standard_input({"--train": train, "--unlabeled": unlabeled, "--test": test})
     readings: list[Reading] = []
     empty = Rows((), {name: () for name in task.fields})
 
@@ -214,8 +215,20 @@ def read_data(
         "labeled_in_pool": separated.labelled_in_pool,
         "overlap": list(separated.overlap),
         "blank_dropped": sum(reading.blank_dropped for reading in readings),
+        "test_unlabeled": len(tested) - _labeled(tested),
     }
     return Data(labeled, pool, tested, facts)
+
+
+def _check_standard_input(sources: Mapping[str, Any]) -> None:
+    """Raise DataError if ``-`` is given for more than one part; within a part, ``read_rows`` sees to it."""
+    flags = [flag for flag, source in sources.items() if source == "-" or (isinstance(source, list | tuple) and "-" in source)]
+    if len(flags) > 1:
+        raise DataError(f"standard input (-) can be read once, and it is given for {' and '.join(flags)}")
+
+
+def _labeled(rows: Rows) -> int:
+    return sum(label != UNLABELED for label in rows.labels)
 
 
 def _check_data(task: Task, data: Data, settings: Settings) -> None:
@@ -226,9 +239,16 @@ def _check_data(task: Task, data: Data, settings: Settings) -> None:
     if settings.method in ("supervised", "tfidf") and not len(data.train):
         raise DataError(f"--method {settings.method} learns from labelled rows only; give some with --train")
     if settings.method not in ("supervised", "tfidf") and len(data.pool) < 2:
-        raise DataError(f"--method {settings.method} needs unlabelled rows (--unlabeled), and {len(data.pool)} are there")
+        raise DataError(f"--method {settings.method} needs at least 2 unlabelled rows (--unlabeled), and {_pool_left(data)}")
     if settings.adapt_steps and len(data.pool) < 20:
-        raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {len(data.pool)} are there")
+        raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {_pool_left(data)}")
+
+
+def _pool_left(data: Data) -> str:
+    """How many unlabelled rows there are, and why no more."""
+    removed = data.facts["removed_from_pool"]
+    there = f"{len(data.pool)} {'is' if len(data.pool) == 1 else 'are'} there"
+    return there + (f"; {removed} more equal a test row and were left out" if removed else "")
 
 
 def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list[str]:
@@ -236,13 +256,15 @@ def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list
     notices = []
     if model == "builtin" and settings.method != "tfidf" and not begun:
         notices.append(
-            "the builtin model is small; on your own data a larger checkpoint does better: train --model with a folder, or a name on the hub such as "
-            "FacebookAI/roberta-base, answerdotai/ModernBERT-base or microsoft/mdeberta-v3-base (with --adapt)"
+            "the builtin model is small; on your own data a larger checkpoint does better: train --model with a folder, or a name on the "
+            "hub such as FacebookAI/roberta-base, answerdotai/ModernBERT-base or microsoft/mdeberta-v3-base (with --adapt)"
         )
     if data.facts["removed_from_pool"]:
         notices.append(f"{data.facts['removed_from_pool']} unlabelled rows equal a test row and were left out")
     if data.facts["labeled_in_pool"]:
         notices.append(f"{data.facts['labeled_in_pool']} unlabelled rows equal a labelled row; they stay in the pool")
+    if data.facts["test_unlabeled"]:
+        notices.append(f"{data.facts['test_unlabeled']} of {len(data.test)} test rows have no label and are not scored")
     if data.facts["blank_dropped"]:
         notices.append(f"{data.facts['blank_dropped']} rows with an empty or blank text were dropped (--drop-blank)")
     if data.facts["overlap"]:

@@ -47,7 +47,7 @@ class Columns:
 def choose_columns(task: Task, *, labels: Labels, columns: Mapping[str, str], id_column: str | None) -> Columns:
     """The columns to read: those mapped by the user, else fields by their own name and ``task.label_column``.
 
-    Raises SettingsError if ``columns`` maps something that is neither a field nor ``label``.
+    Raises SettingsError if ``columns`` maps something that is neither a field nor ``label``, and if two are read from one column.
 
     >>> task = Task(name="t", fields=("text",), patterns="{mask}: {text}", verbalizer={"n": "bad", "p": "good"})
     >>> choose_columns(task, labels="required", columns={"text": "review"}, id_column=None)
@@ -61,7 +61,18 @@ def choose_columns(task: Task, *, labels: Labels, columns: Mapping[str, str], id
     ]
     raise_problems(SettingsError, f"task {task.name!r} has {listed(legal)}", odd)
     label = None if labels == "ignored" else columns.get("label", task.label_column)
-    return Columns({field: columns.get(field, field) for field in task.fields}, label, id_column)
+    chosen = {field: columns.get(field, field) for field in task.fields}
+    _check_apart(chosen | ({} if label is None else {"label": label}))
+    return Columns(chosen, label, id_column)
+
+
+def _check_apart(chosen: Mapping[str, str]) -> None:
+    """Raise SettingsError if a column would be read as two things."""
+    readers: dict[str, list[str]] = {}
+    for name, column in chosen.items():
+        readers.setdefault(column, []).append(name)
+    shared = [f"{listed(names)} are read from the same column {column!r}" for column, names in readers.items() if len(names) > 1]
+    raise_problems(SettingsError, "each needs a column of its own (--column NAME=COLUMN)", shared)
 
 
 class Gatherer:

@@ -7,6 +7,7 @@ Columns of the input that bear one of these names (``label``, ``score``, ``proba
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -99,7 +100,7 @@ class PredictionWriter:
         for record, row in zip(records, probabilities, strict=True):
             best = int(row.argmax())
             numbers = {label: _number(p) for label, p in zip(self._labels, row, strict=True)}
-            values = {**record, "label": self._labels[best], "score": _number(row[best]), "probabilities": numbers}
+            values = {**_finite(record), "label": self._labels[best], "score": _number(row[best]), "probabilities": numbers}
             lines.append(json.dumps(values, ensure_ascii=False, default=str) + "\n")
         return lines
 
@@ -172,10 +173,22 @@ def _number(value: np.float32) -> float:
     return float(str(np.float32(value)))
 
 
+def _finite(value: Any) -> Any:
+    """The value with None for numbers that JSON has no word for (NaN, infinities), at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _cell(value: Any) -> str:
-    if value is None:
+    """A value as CSV holds it: texts and times as they are, numbers, lists and structures as JSON, nothing for None and NaN."""
+    plain = _finite(value)
+    if plain is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    is_json = isinstance(plain, bool | int | float | list | dict)
+    return json.dumps(plain, ensure_ascii=False, default=str) if is_json else str(plain)
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -34,10 +34,11 @@ def result_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The whole report."""
-    rows, labels = report["data"]["rows"], escape(", ".join(report["labels"]))
+    rows, unlabeled = report["data"]["rows"], report["data"].get("test_unlabeled", 0)
+    labels = escape(", ".join(report["labels"]))
     lines = [f"# {escape(report['task'])}: {report['method']}", ""]
     lines += [
-        f"{rows['train']} labelled rows, {rows['pool']} unlabelled, {rows['test']} for the test; labels {labels};"
+        f"{rows['train']} labelled rows, {rows['pool']} unlabelled, {rows['test'] - unlabeled} for the test; labels {labels};"
         f" model `{report['model']}`, seed {report['seed']}, {sum(report['seconds'].values()):.0f} s on {report['device']}.",
         "",
         *_warnings(report),
@@ -72,6 +73,8 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"**{len(data['overlap'])} labelled rows equal a test row (--allow-overlap): the scores below are too good.**")
     if data["removed_from_pool"]:
         found.append(f"{data['removed_from_pool']} unlabelled rows equal a test row and were left out.")
+    if data.get("test_unlabeled"):
+        found.append(f"{data['test_unlabeled']} of {data['rows']['test']} test rows have no label and are not scored.")
     for entry in report["scores"]["generations"]:
         if entry.get("short"):
             found.append(f"Generation {entry['generation']}: some labels got fewer rows than their quota ({_counts(entry['quota'])}).")

@@ -90,12 +90,14 @@ def run_warnings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{len(data['overlap'])} labelled rows equal a test row (--allow-overlap): the scores are too good.")
     if data["removed_from_pool"]:
         found.append(f"{data['removed_from_pool']} raw rows equal a test row and were left out.")
+    if data.get("test_unlabeled"):
+        found.append(f"{data['test_unlabeled']} of {data['rows']['test']} test rows have no label and are not scored.")
     if data.get("blank_dropped"):
         found.append(f"{data['blank_dropped']} rows with a blank text were left out.")
     names = {"train": "labelled", "pool": "raw", "test": "test"}
     found += [f"{count} {names[part]} rows repeat another one." for part, count in (data.get("duplicates") or {}).items() if count]
-    if 0 < data["rows"]["test"] < _FEW:
-        found.append(f"The test has {data['rows']['test']} rows only: small differences cannot be told.")
+    if 0 < _tested(report) < _FEW:
+        found.append(f"The test has {_tested(report)} rows only: small differences cannot be told.")
     for part, counts in (data.get("class_counts") or {}).items():
         if counts and max(counts) > 3 * max(1, min(counts)):
             most, least = (report["labels"][counts.index(end(counts))] for end in (max, min))

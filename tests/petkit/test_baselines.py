@@ -96,6 +96,12 @@ def test_pairs_are_read_whole() -> None:
     assert tfidf_scores(PAIRS, rows, rows, rows, seed=0).argmax(axis=1).tolist() == [0, 1]
 
 
+def test_texts_without_a_word_are_told_apart_by_their_characters() -> None:
+    train = rows_of("😀😀!", "😀", "👎", "👎!!", labels=(0, 0, 1, 1))
+    scores = tfidf_scores(TOPICS, train, rows_of("...", "!!"), rows_of("😀!", "👎👎"), seed=0)
+    assert scores.argmax(axis=1).tolist() == [0, 1]
+
+
 def test_words_of_one_letter_count() -> None:
     """By default scikit-learn drops them, and with them Chinese characters that stand alone."""
     train = rows_of("a", "b", "c", labels=(0, 1, 2))

@@ -72,6 +72,10 @@ def test_columns_are_mapped(tmp_path: Path) -> None:
     assert (rows.row(0), rows.labels) == ({"a": "r", "b": "q"}, (1,))
     with pytest.raises(SettingsError, match="has 'a', 'b', 'label': --column text=gold: 'text' is no field"):
         read_rows(source, PAIRS, labels="required", columns={"text": "gold"})
+    with pytest.raises(SettingsError, match="'a', 'b' are read from the same column 'b'"):
+        read_rows(source, PAIRS, labels="ignored", columns={"a": "b"})
+    with pytest.raises(SettingsError, match="'b', 'label' are read from the same column 'label'"):
+        read_rows(source, PAIRS, labels="optional", columns={"b": "label"})
 
 
 def test_optional_labels(tmp_path: Path) -> None:

@@ -25,6 +25,12 @@ from tests.tiny_train import rows, tiny_model, tiny_run
 TEXTS = tuple(f"begin one{i} two{i} three{i} end" for i in range(30))
 
 
+def test_a_row_is_no_longer_than_the_tokenizer_allows() -> None:
+    words = deepcopy(tokenizer("wordpiece"))
+    words.model_max_length = 40
+    assert [Encoders().get(words, max_length=most).max_length for most in (256, 20)] == [40, 20]
+
+
 @pytest.fixture
 def tokenised(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each string was given to a tokenizer."""

@@ -44,6 +44,7 @@ def test_without_labelled_rows_the_sets_hold_10_50_250_in_equal_parts() -> None:
     assert [sum(quotas([0, 0], g)) for g in (1, 2, 3)] == [10, 50, 250]
     assert quotas([0, 0, 0], 1) == [4, 3, 3]
     assert quotas([0] * 5, 2) == [10] * 5
+    assert [quotas([0] * 15, g) for g in (1, 2)] == [[1] * 15, [4] * 5 + [3] * 10]
 
 
 @pytest.mark.parametrize(

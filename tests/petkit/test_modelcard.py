@@ -27,6 +27,13 @@ def card(task: Task = TASK, **more: Any) -> str:
     return model_card(task, **given)
 
 
+def test_the_card_of_a_plain_head_tells_of_labelled_rows_alone() -> None:
+    plain = card(settings=Settings(method="supervised").as_dict(), temperature=None)
+    assert "from `some/model` with 20 labelled rows." in plain
+    assert "It was trained on a few examples" in plain
+    assert not any(word in plain for word in ("## Patterns", "unlabelled", "guesses"))
+
+
 def test_the_front_matter_is_what_hubs_read() -> None:
     """The language code no is a string, not YAML's false."""
     _, head, body = card().split("---\n", 2)

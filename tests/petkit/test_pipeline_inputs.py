@@ -14,7 +14,7 @@ from petkit.executors import Event
 from petkit.pipeline import RunResult, train_run
 from petkit.pvp import Task
 from petkit.rowfiles import load_rows
-from petkit.rows import Rows
+from petkit.rows import UNLABELED, Rows
 from tests.builders import sentences, tiny_masked_lm
 from tests.tiny_train import SETTINGS, TASK, rows, snapshot, tiny_data, tiny_model, tiny_run
 
@@ -194,6 +194,27 @@ def test_a_report_without_overlap_says_nothing_of_it(done: RunResult) -> None:
     assert "overlap" not in (done.path / "report.md").read_text("utf-8")
 
 
+def test_test_rows_without_a_label_are_not_scored_and_that_is_told(model: Path, tmp_path: Path) -> None:
+    test = tiny_data()["test"]
+    notices: list[str] = []
+    labels = [*test.labels[:2], *[UNLABELED] * 10]
+    run = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, test=test.with_labels(labels), on_notice=notices.append)
+    told = "10 of 12 test rows have no label and are not scored"
+    assert (run.report["data"]["rows"]["test"], run.report["data"]["test_unlabeled"]) == (12, 10)
+    assert told in notices
+    assert told in (run.path / "report.html").read_text("utf-8")
+    report = (run.path / "report.md").read_text("utf-8")
+    assert told in report
+    assert "2 for the test" in report
+    assert "On 2 test rows: accuracy" in (run.path / "classifier" / "README.md").read_text("utf-8")
+
+
+def test_a_test_file_given_later_is_told_as_such(model: Path, tmp_path: Path) -> None:
+    tiny_run(tmp_path / "run", model, "pet", settings=SMALL, test=None)
+    with pytest.raises(RunError, match="data test: not given before, given now"):
+        tiny_run(tmp_path / "run", model, "pet", settings=SMALL)
+
+
 def without_test(folder: Path) -> dict[str, object]:
     """What the stages computed, but for scores on test rows: models, pool scores, sets, label scores before training."""
     kept = {name: value for name, value in snapshot(folder).items() if name.startswith(("stages/", "classifier/"))}
@@ -246,7 +267,10 @@ def test_texts_are_cut_to_what_the_model_can_read(model: Path, tmp_path: Path) -
         ({"settings": {"member.steps": 0}}, SettingsError, r"member.steps is 0; at least 1 is legal"),
         ({"settings": {"members.steps": 2}}, SettingsError, r"no such setting: members\.steps; legal are"),
         ({"device": "abacus"}, SettingsError, "--device is 'abacus'; legal are auto, cpu"),
-        ({"unlabeled": ()}, DataError, "needs unlabelled rows"),
+        ({"unlabeled": ()}, DataError, "--method pet needs at least 2 unlabelled rows .*, and 0 are there$"),
+        ({"unlabeled": tiny_data()["unlabeled"].select([0])}, DataError, "at least 2 unlabelled rows .*, and 1 is there$"),
+        ({"unlabeled": tiny_data()["test"].with_labels(())}, DataError, "and 0 are there; 12 more equal a test row and were left out"),
+        ({"train": "-", "test": ["-"]}, DataError, r"standard input \(-\) can be read once, and it is given for --train and --test"),
         ({"train": None, "settings": {"method": "supervised"}}, DataError, "learns from labelled rows only"),
         ({"train": tiny_data()["train"].with_labels([0] * 8)}, DataError, "must hold every label, and lack 'positive'"),
         ({"shots": 5}, DataError, "5"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,15 @@ def test_csv_keeps_the_columns_and_adds_the_prediction() -> None:
         ["c\rd", "", "bad", "0.7", "0.7", "0.3"],
         ["e", '[1, "x"]', "bad", "1.0", "1.0", "0.0"],
     ]
+
+
+def test_values_that_json_has_no_word_for() -> None:
+    """Numbers that are none become null, as strict readers want it; times stand in CSV as they are."""
+    record = {"price": math.nan, "list": [1.5, math.inf], "when": datetime(2020, 1, 2, 3, 4, 5), "raw": b"\xff"}
+    found = json.loads(written([record], probabilities((0.5, 0.5))), parse_constant=pytest.fail)
+    assert [found[name] for name in record] == [None, [1.5, None], "2020-01-02 03:04:05", "b'\\xff'"]
+    (row,) = csv.DictReader(io.StringIO(written([record], probabilities((0.5, 0.5)), format="csv")))
+    assert [row[name] for name in record] == ["", "[1.5, null]", "2020-01-02 03:04:05", "b'\\xff'"]
 
 
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
