@@ -38,5 +38,6 @@ def save_for_pipelines(model: Any, tokenizer: Any, folder: Path, *, max_length: 
 
 
 def _takes_types(model: Any) -> bool:
-    """Whether the model tells first and second segments apart by token types."""
-    return getattr(model.config, "type_vocab_size", 0) > 1 and "token_type_ids" in inspect.signature(model.forward).parameters
+    """Whether the model tells first and second segments apart by token types; XLNet does, and has no number of them."""
+    several = getattr(model.config, "type_vocab_size", 0) > 1 or model.config.model_type == "xlnet"
+    return several and "token_type_ids" in inspect.signature(model.forward).parameters

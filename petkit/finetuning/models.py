@@ -79,8 +79,8 @@ def named_labels(config: Any, labels: Sequence[str]) -> Any:
 
 
 def longest_input(config: Any) -> int | None:
-    """The most tokens a row may have, special tokens counted; None where positions have no end (T5)."""
+    """The most tokens a row may have, special tokens counted; None where positions have no end (T5; XLNet, whose config says -1)."""
     if config.model_type in FAMILIES:
         return longest_of_family(config)
     found = getattr(config, "max_position_embeddings", None)
-    return None if found is None else int(found)
+    return None if found is None or found < 1 else int(found)
