@@ -13,7 +13,8 @@ import pytest
 
 from petkit.errors import SettingsError
 from petkit.evaluation import setfit_method
-from tests.petkit.evaluation.tiny_study import tiny_data, tiny_study
+from tests.builders import sentences
+from tests.petkit.evaluation.tiny_study import tiny_data, tiny_study, write
 from tests.tiny_train import tiny_model
 
 
@@ -35,6 +36,18 @@ def test_a_package_that_does_not_go_with_transformers_is_no_failure_of_ours(monk
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(SettingsError, match=r"cannot be imported with transformers .*cannot import name 'gone'.*leave setfit out"):
         setfit_method.check_setfit()
+
+
+def test_of_a_single_label_that_one_is_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setfit_method, "check_setfit", lambda: None)  # nothing is trained, so the package is not needed
+    data, model = tiny_data(tmp_path / "data"), tiny_model(tmp_path / "model")
+    write(data / "one" / "1" / "train.jsonl", sentences()[60:63], every=1)
+    write(data / "one" / "1" / "dev.jsonl", sentences()[63:66])
+    options: dict[str, Any] = {"methods": ("setfit",), "splits": "given:one", "shots": None, "measure_development_gain": True}
+    found = tiny_study(tmp_path / "out", data, model, **options)
+    (cell,) = found.report["cells"]
+    assert set(pq.read_table(found.path / cell["predictions"])["predicted"].to_pylist()) == {"positive"}
+    assert cell["counts"]["trained_steps"] == 0
 
 
 @pytest.mark.slow
