@@ -15,6 +15,7 @@ from petkit.objectives.batches import TextToTextBatch
 from petkit.objectives.corrupt import IGNORED, collapse, drop, replace_bert, sentinels
 from petkit.objectives.gather import gather_rows
 from petkit.objectives.rows import BoolArray, IntArray, TokenRows, pack_left
+from petkit.objectives.t5 import t5_lengths
 from petkit.objectives.vocabulary import Vocabulary
 
 __all__ = [
@@ -146,6 +147,18 @@ class SpanCorruption:
         selection = np.zeros(text.ids.shape, dtype=bool) if self.select is None else self.select(text, rng, **options)
         inputs, targets = (part(text, selection, rng, vocabulary) for part in (self.inputs, self.targets))
         return _batch(inputs, targets, vocabulary, start=vocabulary.pad_id, before=None, after=vocabulary.need("eos_id", self.name))
+
+    def raw_length(self, length: int) -> int:
+        """Of how many tokens of text inputs of ``length`` tokens are made. SettingsError where so much is noise that there is no end."""
+        if self.mean is None or self.inputs is not sentinel_inputs:
+            return length - 1
+        try:
+            return t5_lengths(length, rate=self.rate or 0.0, mean=self.mean)[0]
+        except ValueError as error:
+            raise SettingsError(
+                f"--mask-rate is {self.rate}; with --objective {self.name} so much noise leaves no text long enough for rows of {length} "
+                "tokens, and a rate well below 1, such as 0.5, is legal"
+            ) from error
 
 
 NOISES: Final[Mapping[str, Callable[..., TokenRows]]] = {

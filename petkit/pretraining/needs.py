@@ -22,7 +22,6 @@ from petkit.objectives import (
     Vocabulary,
     select_t5_spans,
     span_counts,
-    t5_lengths,
 )
 from petkit.objectives import texttotext as t2t
 from petkit.pretraining.settings import PretrainSettings
@@ -77,7 +76,7 @@ def _spans(objective: SpanCorruption, length: int) -> int:
     """Sentinels of a row of ``length`` tokens of inputs; 1 where nobody knows."""
     if objective.select is not select_t5_spans or objective.mean is None or objective.rate is None:
         return 1
-    raw = t5_lengths(length, rate=objective.rate, mean=objective.mean)[0]
+    raw = objective.raw_length(length)
     return int(span_counts(np.array([raw]), rate=objective.rate, mean=objective.mean)[1][0])
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from petkit.errors import SettingsError
-from petkit.objectives import Denoising, NextToken, PairPrediction, Permutation, SpanCorruption, Vocabulary, stream, t5_lengths
+from petkit.objectives import Denoising, NextToken, PairPrediction, Permutation, SpanCorruption, Vocabulary, stream
 from petkit.objectives.rows import BoolArray, IntArray
-from petkit.objectives.texttotext import sentinel_inputs
 from petkit.pretraining.streamed import ChunkedRows, PairedRows
 from petkit.pretraining.tokenfiles import TokenFile
 from petkit.pretraining.units import best_fit, ranges, unit_offsets, word_ids
@@ -58,9 +57,7 @@ def row_source(tokens: TokenFile, objective: Any, vocabulary: Vocabulary, *, len
 def _raw_length(objective: Any, length: int) -> int:
     """Tokens of text of which the objective makes rows of ``length``."""
     if isinstance(objective, SpanCorruption):
-        if objective.mean is not None and objective.inputs is sentinel_inputs:
-            return t5_lengths(length, rate=objective.rate or 0.0, mean=objective.mean)[0]
-        return length - 1
+        return objective.raw_length(length)
     return length - 2 if isinstance(objective, Denoising) else length
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
-from petkit.objectives import MaskedLanguageModeling, preset
+from petkit.objectives import MaskedLanguageModeling, SpanCorruption, preset
 from petkit.training import Schedule, TrainSettings
 
 __all__ = ["SIZES", "Mixing", "PretrainSettings"]
@@ -94,7 +94,7 @@ class PretrainSettings:
 
     def __post_init__(self) -> None:
         problems = [problem for holds, problem in self._rules() if not holds]
-        for check in (self.rows_of_table, self.training):
+        for check in (self._check_objectives, self.training):
             try:
                 check()
             except SettingsError as error:
@@ -174,6 +174,12 @@ class PretrainSettings:
     def rows_of_table(self) -> tuple[Any, ...]:
         """The objectives, with ``mask_rate``. Raises SettingsError on one that is unknown or has no such rate."""
         return tuple(with_rate(preset(name), self.mask_rate) for name in self.objectives)
+
+    def _check_objectives(self) -> None:
+        """Raise SettingsError on an objective that is not legal, or that makes no rows of these lengths."""
+        for row in self.rows_of_table():
+            for length in (self.length, self.longest) if isinstance(row, SpanCorruption) else ():
+                row.raw_length(max(8, length))  # shorter ones are told already
 
     def training(self) -> TrainSettings:
         """The loop's settings."""

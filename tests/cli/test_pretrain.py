@@ -170,6 +170,7 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
         (["--objective", ","], "there is no objective"),
         (["--objective", "mlm,nsp,mlm"], "objectives are mlm, nsp, mlm; each once is legal"),
         (["--objective", "causal", "--mask-rate", "0.2"], "has no mask rate"),
+        (["--objective", "t5", "--arch", "t5", "--mask-rate", "1.0"], "--mask-rate is 1.0; with --objective t5 so much noise"),
         (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
         (["--accumulate", "99"], "accumulate is 99"),
         (["--mixing", "some"], "mixing is 'some'"),

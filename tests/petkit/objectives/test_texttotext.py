@@ -13,7 +13,7 @@ from transformers import BartConfig, BartForConditionalGeneration, T5Config, T5F
 from transformers.models.bart.modeling_bart import shift_tokens_right
 
 from petkit.errors import SettingsError
-from petkit.objectives import IGNORED, NOISES, Denoising, SpanCorruption, TextToTextBatch, Vocabulary, preset, stream
+from petkit.objectives import IGNORED, NOISES, Denoising, SpanCorruption, TextToTextBatch, Vocabulary, preset, stream, t5_lengths
 from petkit.objectives.texttotext import dropped, masked, selected, sentinel_inputs, sentinel_targets, whole
 from tests.petkit.objectives.made import BOS, EOS, MASK, PAD, SENTINELS, SIZE, UNK, WORDS, Bools, Ints, framed
 
@@ -200,6 +200,13 @@ def test_texts_without_tokens_leave_their_ends(name: str) -> None:
     batch = preset(name).batch(*frame_only(), WORDS, stream(11))
     assert (batch.labels != IGNORED).any(axis=1).all()  # never a mean over nothing
     assert texts(batch)[1] == [[EOS] if name in T5_ROWS else [BOS, EOS]] * 2
+
+
+def test_rows_are_made_of_as_much_text_as_fits_and_a_rate_that_sets_no_end_is_refused() -> None:
+    assert [preset(name).raw_length(64) for name in ("t5", "t5-replace-spans", "span-collapse")] == [t5_lengths(64)[0], 63, 63]
+    with pytest.raises(SettingsError, match=r"--mask-rate is 1.0; with --objective t5 .* rows of 64 tokens, .* 0.5, is legal"):
+        replace(preset("t5"), rate=1.0).raw_length(64)
+    assert replace(preset("t5-replace-spans"), rate=1.0).raw_length(64) == 63
 
 
 def test_sentinels_are_the_tokenizers_own_whatever_their_order() -> None:
