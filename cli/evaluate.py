@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 from typer import Option
 
 from petkit.cli.completing import study_methods, task_names
@@ -26,6 +29,7 @@ from petkit.cli.options import (
 from petkit.cli.reporter import print_json
 from petkit.cli.studies import StudyReporter, show_study
 from petkit.errors import RunError, SettingsError
+from petkit.wording import many
 
 __all__ = ["evaluate"]
 
@@ -143,18 +147,30 @@ def evaluate(
             on_progress=reporter.progress,
             on_notice=reporter.notice,
         )
-    worse = None
-    if earlier is not None:
-        from petkit.report.compare import regressions
-
-        worse = regressions(result.report, earlier)
+    found = compared(result.report, earlier) if earlier is not None else {}
     if as_json:
-        told = {"path": str(result.path), "notices": reporter.notices} | ({} if worse is None else {"regressions": worse})
-        print_json({**result.report, **told})
+        print_json({**result.report, "path": str(result.path), "notices": reporter.notices, **found})
     else:
-        show_study(result.report, path=result.path, regressions=worse)
-    if worse:
+        show_compared(result.report, result.path, found)
+    if found.get("regressions"):
         raise typer.Exit(REGRESSION)
+
+
+def compared(new: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What ``--against`` finds: ``regressions``, and what is worse where too few splits could decide (``undecided``)."""
+    from petkit.report.compare import regressions, undecided
+
+    return {"regressions": regressions(new, earlier), "undecided": undecided(new, earlier)}
+
+
+def show_compared(report: Mapping[str, Any], path: Path, found: Mapping[str, list[dict[str, Any]]]) -> None:
+    """The study, and what ``--against`` found: that nothing is worse is said only where all could be decided."""
+    worse, open_ones = found.get("regressions"), found.get("undecided", [])
+    show_study(report, path=path, regressions=worse or None if open_ones else worse)
+    if open_ones:
+        title = f"Worse than in the earlier study, without a decision: {many(len(open_ones), 'score')}"
+        lines = [title, *(f"  {one['sentence']}" for one in open_ones)]
+        Console(highlight=False).print(Text("\n".join(lines)), soft_wrap=True)
 
 
 def numbers(text: str, flag: str) -> list[int]:

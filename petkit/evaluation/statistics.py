@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from math import comb
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "pooled_sd",
     "sd",
     "sign_flip_p",
+    "smallest_permutation_p",
     "smallest_sign_flip_p",
     "t_interval",
     "t_p",
@@ -120,6 +122,15 @@ def smallest_sign_flip_p(splits: int) -> float | None:
     if not splits:
         return None
     return min(1.0, 2.0 ** (1 - splits)) if splits <= EXACT else 1 / (1 + FLIPS)
+
+
+def smallest_permutation_p(n: int, m: int) -> float:
+    """What the p of a two-sided permutation test of two samples cannot go below: 2 / (n + m over n), all of one on one side.
+
+    >>> round(smallest_permutation_p(3, 3), 12), smallest_permutation_p(1, 1)
+    (0.1, 1.0)
+    """
+    return min(1.0, 2 / comb(n + m, n))
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

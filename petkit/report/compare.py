@@ -1,7 +1,8 @@
 """Reports beside each other: what may be compared, one table side by side, and what got worse.
 
 Differences of a study are paired over splits where the splits are the same by their hashes: the paired t interval. Otherwise the two
-sets of splits are compared by Welch's test. With one split there are the intervals over test rows only.
+sets of splits are compared by Welch's test. With one split, or of a method that the splits do not change, there are the intervals over
+test rows only.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from petkit.errors import RunError, raise_problems
-from petkit.evaluation.statistics import holm, smallest_sign_flip_p
+from petkit.evaluation.grid import SEEDLESS
+from petkit.evaluation.statistics import holm, sd, smallest_permutation_p, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, TINY, difference_interval, method_name, number, shots_name
 from petkit.report.words import level_name
 
-__all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions"]
+__all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions", "undecided"]
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
+Float = npt.NDArray[np.float64]
 
 
 class Difference(NamedTuple):
@@ -100,20 +104,37 @@ def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference 
         return None
     a, b = (np.asarray([value for value in row["values"] if value is not None]) for row in (new, old))
     value = float(new["mean"] - old["mean"])
+    if abs(value) > TINY and _unmoved(new, a, b):
+        return _by_rows(value, new, old, level)
     if paired and len(a) == len(b) > 1:
-        return _t(float((a - b).mean()), float((a - b).std(ddof=1) / math.sqrt(len(a))), len(a) - 1, level, "paired")
+        error = float((a - b).std(ddof=1) / math.sqrt(len(a)))
+        return _t(float((a - b).mean()), error, len(a) - 1, level, "paired", least=smallest_sign_flip_p(len(a)))
     if not paired and len(a) > 1 and len(b) > 1:
-        parts = [float(x.var(ddof=1) / len(x)) for x in (a, b)]
-        freedom = sum(parts) ** 2 / sum(v**2 / (len(x) - 1) for v, x in zip(parts, (a, b), strict=True)) if sum(parts) else 1.0
-        return _t(float(a.mean() - b.mean()), math.sqrt(sum(parts)), freedom, level, "welch")
+        error, freedom = _welch(a, b)
+        return _t(float(a.mean() - b.mean()), error, freedom, level, "welch", least=smallest_permutation_p(len(a), len(b)))
     return _by_rows(value, new, old, level)
 
 
-def _t(value: float, error: float, freedom: float, level: float, how: str) -> Difference:
-    """A t interval and the p value of no difference; without any spread there is no t test: the exact sign-flip test takes its place."""
+def _unmoved(row: Row, a: Float, b: Float) -> bool:
+    """Whether splits are no sample for a method: it draws on no seed, and no split of either study changes it."""
+    return row["method"] in SEEDLESS and not sd(a) and not sd(b)
+
+
+def _welch(a: Float, b: Float) -> tuple[float, float]:
+    """Standard error of the difference of means, and degrees of freedom (Welch 1947): none where neither sample has any spread."""
+    parts = [float(x.var(ddof=1) / len(x)) for x in (a, b)]
+    error = math.sqrt(sum(parts))
+    if error < TINY:
+        return error, 0.0
+    return error, sum(parts) ** 2 / sum(v**2 / (len(x) - 1) for v, x in zip(parts, (a, b), strict=True))
+
+
+def _t(value: float, error: float, freedom: float, level: float, how: str, *, least: float | None) -> Difference:
+    """A t interval and the p value of no difference. Without any spread there is no t test: the exact test over splits takes its place,
+    whose p is then the ``least`` that it can be."""
     if error < TINY:
         same = abs(value) < TINY
-        return Difference(value, (value, value) if same else None, 1.0 if same else smallest_sign_flip_p(round(freedom) + 1), how)
+        return Difference(value, (value, value) if same else None, 1.0 if same else least, how)
     half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
 
@@ -148,14 +169,32 @@ def regressions(new: Report, old: Report, *, level: float | None = None) -> list
         One object each: ``task``, ``shots``, ``method``, ``metric``, ``before``, ``after``, ``difference``, ``interval``, corrected ``p``,
         ``how`` (see ``Difference``) and ``sentence``. Raises RunError if the studies cannot be compared.
     """
+    level = level or new["study"]["primary"]["level"]
+    return [_regression(new, *one) for one in _worse(new, old, level) if _decided(one[3], level)]
+
+
+def undecided(new: Report, old: Report, *, level: float | None = None) -> list[dict[str, Any]]:
+    """What is worse without being among ``regressions``, since no test over so few splits could have told; arguments and objects as there.
+
+    It got worse by as much on all splits, which allows no t test, and the exact test cannot go below a p that decides nothing.
+    """
+    level = level or new["study"]["primary"]["level"]
+    worse = _worse(new, old, level)
+    return [_regression(new, *one, lacking=True) for one in worse if one[2].interval is None and not _decided(one[3], level)]
+
+
+def _decided(p: float | None, level: float) -> bool:
+    return p is not None and p < 1 - level
+
+
+def _worse(new: Report, old: Report, level: float) -> list[tuple[Row, Row, Difference, float | None]]:
+    """What is worse, decided or not: its row after and before, the difference, and p corrected over all that is compared."""
     check_comparable({"the new study": new, "the earlier one": old})
-    metric, level = new["study"]["primary"]["metric"], level or new["study"]["primary"]["level"]
+    metric = new["study"]["primary"]["metric"]
     pairs = list(_pairs(new, old, metric, level))
     corrected = holm([found.p for _, _, found in pairs])
     sign = -1 if metric in LOWER_IS_BETTER else 1
-    tested = [(*pair, p) for pair, p in zip(pairs, corrected, strict=True) if p is not None]
-    worse = [one for one in tested if one[3] < 1 - level and sign * one[2].value < 0]
-    return [_regression(new, after, before, found, p) for after, before, found, p in worse]
+    return [(*pair, p) for pair, p in zip(pairs, corrected, strict=True) if sign * pair[2].value < -TINY]
 
 
 def _pairs(new: Report, old: Report, metric: str, level: float) -> Iterator[tuple[Row, Row, Difference]]:
@@ -168,18 +207,34 @@ def _pairs(new: Report, old: Report, metric: str, level: float) -> Iterator[tupl
                 yield row, before, found
 
 
-def _regression(report: Report, after: Row, before: Row, found: Difference, p: float) -> dict[str, Any]:
+def _regression(report: Report, after: Row, before: Row, found: Difference, p: float | None, *, lacking: bool = False) -> dict[str, Any]:
+    """One object of ``regressions``, or with ``lacking`` of ``undecided``."""
     metric = after["metric"]
-    between = (
-        ""
-        if found.interval is None
-        else f", {level_name(report)} interval of the difference " + difference_interval(metric, found.interval)
-    )
-    over = {"paired": f"on the same {after['splits']} splits", "welch": "on other splits", "rows": "for this split only"}[found.how]
+    ends = difference_interval(metric, found.interval)
+    between = f", {level_name(report)} interval of the difference {ends}" if ends else ""
     sentence = (
-        f"{after['task']}, {shots_name(after['shots'])}: {method_name(after['method'])} is worse than before {over}: "
-        f"{METRIC_NAMES[metric]} {number(metric, after['mean'])} instead of {number(metric, before['mean'])}{between}."
+        f"{after['task']}, {shots_name(after['shots'])}: {method_name(after['method'])} is worse than before {_over(after, found.how)}: "
+        f"{METRIC_NAMES[metric]} {number(metric, after['mean'])} instead of {number(metric, before['mean'])}{between}"
+        f"{_doubt(found, p) if lacking else ''}."
     )
     keys = {name: after[name] for name in ("task", "shots", "method", "metric")}
     values = {"before": before["mean"], "after": after["mean"], "difference": found.value, "interval": found.interval, "p": p}
     return {**keys, **values, "how": found.how, "sentence": sentence}
+
+
+def _over(after: Row, how: str) -> str:
+    if how == "rows":
+        return "for this split only" if after["splits"] < 2 else f"over the test rows, as none of {after['splits']} splits changes it"
+    return f"on the same {after['splits']} splits" if how == "paired" else "on other splits"
+
+
+def _doubt(found: Difference, p: float | None) -> str:
+    """Why nothing is decided.
+
+    >>> _doubt(Difference(-0.1, None, 0.0625, "paired"), 0.125)
+    '; always by as much, and then no test over so few splits goes below p = 0.0625 (corrected 0.125): not decided'
+    """
+    if found.p is None or p is None:
+        return "; no interval over test rows is known: not decided"
+    corrected = f" (corrected {p:.3g})" if p > found.p else ""
+    return f"; always by as much, and then no test over so few splits goes below p = {found.p:.3g}{corrected}: not decided"

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from petkit.cli.evaluate import compared, show_compared
 from petkit.errors import RunError
 from petkit.evaluation.statistics import sign_flip_p
-from petkit.report.compare import check_comparable, difference, regressions
+from petkit.report.compare import check_comparable, difference, regressions, undecided
 from tests.petkit.report.sample_study import sample_study
 
 ONE: dict[str, Any] = {"tasks": ("mood",), "shots": (16,), "methods": ("pet", "tfidf")}
 
 
-def row(values: list[float], *, half: float = 0.06) -> dict[str, Any]:
+def row(values: list[float], *, half: float = 0.06, method: str = "pet") -> dict[str, Any]:
     mean = float(np.mean(values))
-    return {"mean": mean, "values": values, "interval_rows": [mean - half, mean + half]}
+    return {"method": method, "mean": mean, "values": values, "interval_rows": [mean - half, mean + half]}
 
 
 def with_values(report: dict[str, Any], method: str, values: list[float]) -> dict[str, Any]:
     """The study with other accuracies of a method."""
     for found in report["summary"]:
         if (found["method"], found["metric"]) == (method, "accuracy"):
-            found.update(values=values, mean=float(np.mean(values)))
+            mean = float(np.mean(values))
+            found.update(values=values, mean=mean, interval_rows=[mean - 0.06, mean + 0.06])
     return report
 
 
@@ -70,6 +73,67 @@ def test_splits_that_are_all_worse_by_as_much_are_left_to_the_sign_flip_test(spl
     found = difference(row([v - 0.25 for v in values]), row(values), paired=True, level=0.95)
     assert found is not None
     assert found.p == p == sign_flip_p([-0.25] * splits, rng=np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.5, 0.25), (0.33, 0.03)])  # 0.33 and 0.03 have a variance of rounding
+def test_other_splits_without_any_spread_are_left_to_the_permutation_test(before: float, after: float) -> None:
+    found = difference(row([after] * 10), row([before] * 10), paired=False, level=0.95)
+    assert found is not None
+    assert found.p == pytest.approx(2 / 184_756)
+    assert (found.interval, found.how) == (None, "welch")
+    few = difference(row([after] * 4), row([before] * 3), paired=False, level=0.95)
+    exact = stats.permutation_test(([after] * 4, [before] * 3), lambda a, b: np.mean(a) - np.mean(b), n_resamples=np.inf)
+    assert few is not None
+    assert few.p == pytest.approx(2 / 35) == pytest.approx(exact.pvalue)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("splits", [1, 5])
+def test_of_a_method_that_no_split_changes_the_test_rows_decide(splits: int, paired: bool) -> None:
+    new, old = row([0.033] * splits, method="zero-shot"), row([0.333] * splits, method="zero-shot")
+    found = difference(new, old, paired=paired, level=0.95)
+    assert found is not None
+    assert found.how == "rows"
+    assert found.p == pytest.approx(2 * stats.norm.sf(0.3 / (0.06 * 2**0.5 / stats.norm.ppf(0.975))))
+    drawn = difference(row([0.1, 0.2], method="majority"), row([0.3, 0.5], method="majority"), paired=paired, level=0.95)
+    assert drawn is not None
+    assert drawn.how != "rows", "of splits drawn by chance the most frequent label differs"
+
+
+def test_a_method_that_no_split_changes_can_be_worse_over_five_splits() -> None:
+    study = {**ONE, "methods": ("tfidf", "majority")}
+    old, new = (with_values(sample_study(**study), "majority", [value] * 5) for value in (0.333, 0.033))
+    (found,) = regressions(new, old)
+    assert found["sentence"].startswith(
+        "mood, 16 per label: most frequent label is worse than before over the test rows, as none of 5 splits changes it: accuracy 3.3 inst"
+    )
+    assert undecided(new, old) == []
+
+
+def test_what_few_splits_cannot_decide_is_not_called_unchanged() -> None:
+    old, new = (with_values(sample_study(**ONE), "pet", [value] * 5) for value in (0.8, 0.5))
+    assert regressions(new, old) == []
+    (found,) = undecided(new, old)
+    assert found["sentence"] == (
+        "mood, 16 per label: PET is worse than before on the same 5 splits: accuracy 50.0 instead of 80.0; always by as much, and then "
+        "no test over so few splits goes below p = 0.0625 (corrected 0.125): not decided."
+    )
+    assert undecided(old, new) == [], "better"
+    assert undecided(old, old) == []
+    assert undecided(new, old, level=0.8) == []
+    assert len(regressions(new, old, level=0.8)) == 1
+
+
+def test_the_command_says_that_nothing_is_worse_only_where_it_could_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, new = (with_values(sample_study(**ONE), "pet", [value] * 5) for value in (0.8, 0.5))
+    show_compared(new, tmp_path, compared(new, old))
+    told = capsys.readouterr().out
+    assert "no regressions" not in told
+    assert "Worse than in the earlier study, without a decision: 1 score\n  mood, 16 per label: PET is worse" in told
+    show_compared(old, tmp_path, compared(old, new))
+    told = capsys.readouterr().out
+    assert "no regressions" in told
+    assert "decision" not in told
 
 
 def test_the_sentence_s_interval_ends_where_differences_do() -> None:
