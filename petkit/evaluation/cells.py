@@ -151,12 +151,14 @@ class Results:
         return {name: None if None in counts else sum(counts) for name, counts in values.items()}
 
     def measured(self, group: Group, method: str) -> dict[str, Any]:
-        """Seconds and memory of the units that the cell is, and the latency of its result."""
+        """Seconds and memory of the units that the cell is, and the latency of its result. Seconds leave out what the counts do."""
         records = [self.run.stage_record(name) for name in self.plan.units_of(group, method)]
+        apart = sum(record.measured.get("calibration_seconds", 0.0) for record in records)
         peaks = [peak for record in records if (peak := record.measured.get("peak_memory_bytes")) is not None]
         return {
             **group.cell(method)._asdict(),
-            "seconds": round(sum(record.seconds for record in records), 3),
+            "seconds": round(sum(record.seconds for record in records) - apart, 3),
+            "calibration_seconds": round(apart, 3),
             "peak_memory_bytes": max(peaks, default=None),
             "latency_ms": records[-1].measured.get("latency_ms"),
         }

@@ -1,16 +1,17 @@
-"""How long one text takes: measured, so different from machine to machine."""
+"""How long one text takes, and what is no part of a method's own work: measured, so different from machine to machine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from petkit.rows import Rows
 
-__all__ = ["latency"]
+__all__ = ["calibrating", "latency"]
 
 _WARM, _TEXTS = 3, 30
 
@@ -34,3 +35,11 @@ def _timed(predict: Callable[[Rows], Any], row: Rows) -> float:
     started = time.perf_counter()
     predict(row)
     return time.perf_counter() - started
+
+
+@contextmanager
+def calibrating(measured: dict[str, Any]) -> Iterator[None]:
+    """Times trainings that only serve a temperature: ``calibration_seconds`` of what a unit measured. No count has them either."""
+    started = time.perf_counter()
+    yield
+    measured["calibration_seconds"] = round(time.perf_counter() - started, 3)

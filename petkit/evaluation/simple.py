@@ -15,7 +15,7 @@ from petkit.baselines import TfidfFeatures, fit_logistic, held_out_scores, logis
 from petkit.batching import collate, tallying, token_budget_batches
 from petkit.compute import autocast_dtype, computing
 from petkit.encoding import Encoder
-from petkit.evaluation.latency import latency
+from petkit.evaluation.latency import calibrating, latency
 from petkit.evaluation.stages import as_in_a_run
 from petkit.files import read_tensors_checked, write_tensors
 from petkit.losses import fit_temperature
@@ -41,7 +41,8 @@ def tfidf_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     features = TfidfFeatures.fitted(task, [train, stage.rows("pool")])
     known, seed = features(train), context.seed_for("tfidf")
     model = fit_logistic(known, train.labels, seed=seed)
-    held_out = held_out_scores(known, train.labels, labels=len(task.labels), seed=seed)
+    with calibrating(context.measured):
+        held_out = held_out_scores(known, train.labels, labels=len(task.labels), seed=seed)
     _save(stage, spec, lambda rows: logistic_scores(model, features(rows), labels=len(task.labels)))
     context.measured["latency_ms"] = latency(lambda row: model.predict_proba(features(row)), test)
     words = sum(len(word.encode()) for word in features.vectorizer.vocabulary_)
@@ -65,7 +66,8 @@ def linear_probe_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, A
         with tallying() as tally:
             known, seed = features(train), context.seed_for("linear-probe")
         probe = fit_logistic(known, train.labels, seed=seed)
-        held_out = held_out_scores(known, train.labels, labels=len(task.labels), seed=seed)
+        with calibrating(context.measured):
+            held_out = held_out_scores(known, train.labels, labels=len(task.labels), seed=seed)
         tested = (known_of["test"].numpy() - mean) / spread
         save_scores(
             context.out / "test.parquet", stage.rows("test").ids, task.labels, logistic_scores(probe, tested, labels=len(task.labels))

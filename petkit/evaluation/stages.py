@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from petkit.compute import computing
 from petkit.distillation import fit_classifier
-from petkit.evaluation.latency import latency
+from petkit.evaluation.latency import calibrating, latency
 from petkit.losses import fit_temperature, label_loss, mix_scores
 from petkit.members import scores_of
 from petkit.metrics import accuracy, evaluate
@@ -75,7 +75,7 @@ def supervised_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any
     record = classifier_unit(spec, context)
     stage = Stage.of(spec, as_in_a_run(spec, context))
     train = stage.rows("train")
-    with computing(stage.settings):
+    with computing(stage.settings), calibrating(context.measured):
         held_out = _held_out_logits(stage, train, spec["folds"]) if spec["folds"] else None
     if held_out is None:
         return record

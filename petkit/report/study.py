@@ -71,6 +71,7 @@ def study_page(report: Mapping[str, Any]) -> str:
         "reliabilities": _by_task(view.reliabilities(report), lambda entry: draw(charts.draw_reliability, entry)),
         "errors": _errors(report),
         "costs": view.costs(report),
+        "left_out": words.costs(report),
         "study": {name: value for name, value in report["study"].items() if name != "settings"},
     }
     shown = {"warnings": report["warnings"], "patterns": values["patterns"], "ensembles": values["generations"]}

@@ -9,7 +9,7 @@ from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, shots_n
 from petkit.report.view import same_on_all_splits
 from petkit.wording import many
 
-__all__ = ["SPREAD", "bars", "findings", "headline", "intervals", "lead", "legend", "level_name", "same", "undecided", "where", "whole"]
+__all__ = ["SPREAD", "bars", "costs", "findings", "headline", "intervals", "lead", "legend", "level_name", "same", "undecided", "where", "whole"]
 
 SPREAD: Final = "mean ± standard deviation over splits"
 """What ± means, in all that petkit writes. An interval is written with both its ends."""
@@ -140,6 +140,12 @@ def bars(report: Mapping[str, Any], metric: str) -> str:
     over = "over splits" if any(row["interval_splits"] for row in report["summary"]) else "over test rows"
     unit = " in %" if metric in SHARES else ""
     return f"mean {METRIC_NAMES[metric]}{unit}; bars are the {level_name(report)} interval {over}"
+
+
+def costs(report: Mapping[str, Any]) -> str:
+    """What the figures of a study's cost leave out; seconds of reports of older versions leave out nothing."""
+    apart = all("calibration_seconds" in cell for cell in report["measured"]["cells"])
+    return f"Training steps{' and seconds' if apart else ', but not seconds,'} leave out trainings that only serve a temperature."
 
 
 def _and(words: Sequence[str]) -> str:

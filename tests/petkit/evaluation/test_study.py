@@ -19,7 +19,7 @@ import pytest
 
 from petkit import members
 from petkit.errors import DataError, RunError, SettingsError
-from petkit.evaluation import reporting
+from petkit.evaluation import reporting, stages
 from petkit.evaluation.progress import Progress
 from petkit.evaluation.study import StudyResult, evaluate
 from petkit.executors import Event, Spawned
@@ -138,6 +138,19 @@ def test_generations_and_members_are_told(done: StudyResult) -> None:
     assert [m["after"] for m in cell(done, "zero-shot")["members"]] == [None, None]
     assert done.report["errors"]
     assert set(done.report["errors"][0]["votes"]) == {"{mask}: {text}", "{text} ( {mask} )"}
+
+
+def test_seconds_leave_out_what_only_serves_a_temperature(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "_held_out_logits", lambda *_: time.sleep(0.3))
+    options: dict[str, Any] = {**QUICK, "methods": ("supervised", "majority"), "splits": 1, "calibration_folds": 2}
+    found = tiny_study(tmp_path, data, model, **options)
+    supervised, majority = found.report["measured"]["cells"]
+    whole = next(unit.seconds for unit in read_status(found.path).units if unit.name.endswith(".supervised"))
+    assert supervised["calibration_seconds"] >= 0.3
+    assert supervised["seconds"] == pytest.approx(whole - supervised["calibration_seconds"], abs=0.01)
+    assert majority["calibration_seconds"] == 0
 
 
 @pytest.mark.slow

@@ -95,6 +95,15 @@ def test_every_part_of_the_report_has_its_section() -> None:
     ]  # fmt: skip
 
 
+def test_costs_say_what_they_leave_out() -> None:
+    report = sample_study(**SMALL)
+    assert words.costs(report) == "Training steps, but not seconds, leave out trainings that only serve a temperature.", "an older report"
+    assert words.costs(report) in page()
+    for cell in report["measured"]["cells"]:
+        cell["calibration_seconds"] = 1.5
+    assert words.costs(report) == "Training steps and seconds leave out trainings that only serve a temperature."
+
+
 def test_hostile_text_stays_text() -> None:
     found = Page(page())
     assert EVIL in "".join(text for _, text in found.texts)
