@@ -9,7 +9,21 @@ from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, shots_n
 from petkit.report.view import same_on_all_splits
 from petkit.wording import many
 
-__all__ = ["SPREAD", "bars", "costs", "findings", "headline", "intervals", "lead", "legend", "level_name", "same", "undecided", "where", "whole"]
+__all__ = [
+    "SPREAD",
+    "bars",
+    "costs",
+    "findings",
+    "headline",
+    "intervals",
+    "lead",
+    "legend",
+    "level_name",
+    "same",
+    "undecided",
+    "where",
+    "whole",
+]
 
 SPREAD: Final = "mean ± standard deviation over splits"
 """What ± means, in all that petkit writes. An interval is written with both its ends."""

@@ -140,9 +140,7 @@ def test_generations_and_members_are_told(done: StudyResult) -> None:
     assert set(done.report["errors"][0]["votes"]) == {"{mask}: {text}", "{text} ( {mask} )"}
 
 
-def test_seconds_leave_out_what_only_serves_a_temperature(
-    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seconds_leave_out_what_only_serves_a_temperature(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "_held_out_logits", lambda *_: time.sleep(0.3))
     options: dict[str, Any] = {**QUICK, "methods": ("supervised", "majority"), "splits": 1, "calibration_folds": 2}
     found = tiny_study(tmp_path, data, model, **options)
