@@ -10,7 +10,7 @@ from petkit.errors import SettingsError
 from petkit.objectives.rows import BoolArray, IntArray, pack_left
 from petkit.objectives.vocabulary import Vocabulary
 
-__all__ = ["IGNORED", "Boundaries", "boundaries", "collapse", "drop", "replace_at", "replace_bert", "run_starts", "sentinels"]
+__all__ = ["IGNORED", "Boundaries", "boundaries", "collapse", "drop", "nameable", "replace_at", "replace_bert", "run_starts", "sentinels"]
 
 IGNORED = -100
 """The target of positions without a loss."""
@@ -127,6 +127,14 @@ def sentinels(ids: IntArray, selection: BoolArray, valid: BoolArray, vocabulary:
         )
     names = np.array([vocabulary.pad_id, *vocabulary.sentinels], dtype=np.int64)
     return _packed(np.where(starts, names[number], ids), valid & (starts | ~selection), vocabulary.pad_id)
+
+
+def nameable(selection: BoolArray, valid: BoolArray, *, sentinels: int) -> BoolArray:
+    """(B, T) bool: the selection without the last runs of rows that have more runs, or more clean ones, than there are ``sentinels``."""
+    number = np.cumsum(run_starts(selection), axis=1)
+    kept = selection & (number <= sentinels)
+    clean = run_starts(valid & ~kept).sum(axis=1, keepdims=True)  # one more than runs, where a row begins and ends with one
+    return kept & (number <= sentinels - (clean > sentinels))
 
 
 def drop(ids: IntArray, selection: BoolArray, valid: BoolArray, *, pad_id: int) -> tuple[IntArray, BoolArray]:

@@ -12,7 +12,7 @@ from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives import noise
 from petkit.objectives.batches import TextToTextBatch
-from petkit.objectives.corrupt import IGNORED, collapse, drop, replace_bert, sentinels
+from petkit.objectives.corrupt import IGNORED, collapse, drop, nameable, replace_bert, sentinels
 from petkit.objectives.gather import gather_rows
 from petkit.objectives.rows import BoolArray, IntArray, TokenRows, pack_left
 from petkit.objectives.t5 import t5_lengths
@@ -121,7 +121,8 @@ def _batch(
 class SpanCorruption:
     """T5's objectives (Raffel et al. 2020, section 3.3, arXiv 1910.10683): which tokens, what becomes of them, what has to be said.
 
-    Both texts end with the end token; the decoder starts with the padding token.
+    Both texts end with the end token; the decoder starts with the padding token. Where parts write sentinels and a row has more spans than
+    the tokenizer sentinels, the last spans stay as they are: how many are drawn differs from row to row, and none may end a run.
 
     Attributes:
         select: a selector, called with rows, a generator and ``rate``, and ``mean`` where it is not None; None selects nothing.
@@ -145,8 +146,16 @@ class SpanCorruption:
         text = _text(ids, valid, vocabulary, **given)
         options = {name: value for name, value in (("rate", self.rate), ("mean", self.mean)) if value is not None}
         selection = np.zeros(text.ids.shape, dtype=bool) if self.select is None else self.select(text, rng, **options)
+        if self.names_spans:
+            selection = nameable(selection, text.maskable, sentinels=len(vocabulary.sentinels))
         inputs, targets = (part(text, selection, rng, vocabulary) for part in (self.inputs, self.targets))
         return _batch(inputs, targets, vocabulary, start=vocabulary.pad_id, before=None, after=vocabulary.need("eos_id", self.name))
+
+    @property
+    def names_spans(self) -> bool:
+        """Whether a part writes a sentinel of its own for each span."""
+        parts = [getattr(part, "func", part) for part in (self.inputs, self.targets)]
+        return sentinel_inputs in parts or sentinel_targets in parts
 
     def raw_length(self, length: int) -> int:
         """Of how many tokens of text inputs of ``length`` tokens are made. SettingsError where so much is noise that there is no end."""

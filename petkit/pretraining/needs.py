@@ -20,6 +20,7 @@ from petkit.objectives import (
     ReplacedTokenDetection,
     SpanCorruption,
     Vocabulary,
+    select_independent,
     select_t5_spans,
     span_counts,
 )
@@ -47,7 +48,7 @@ def needed_tokens(objective: Any) -> frozenset[str]:
         return frozenset({"bos", "eos"} | ({"mask"} if {"infill", "mask"} & set(objective.noises) else set()))
     if isinstance(objective, SpanCorruption):
         parts = [getattr(part, "func", part) for part in (objective.inputs, objective.targets)]
-        sentinels = {"sentinels"} if t2t.sentinel_inputs in parts or t2t.sentinel_targets in parts else set()
+        sentinels = {"sentinels"} if objective.names_spans else set()
         return frozenset({"eos"} | sentinels | ({"blank"} if any(part in _BLANKS for part in parts) else set()))
     masks = {"mask"} if isinstance(objective, _MASKED) else set()
     return frozenset({"cls", "sep"} | masks)
@@ -57,7 +58,8 @@ def missing_tokens(objective: Any, vocabulary: Vocabulary, *, length: int) -> li
     """In words, the special tokens that an objective needs and a tokenizer lacks.
 
     Args:
-        length: the longest row's tokens, which decide how many sentinels T5's spans take; for spans drawn one by one it needs some.
+        length: the longest row's tokens, which decide how many sentinels T5's spans take; for tokens drawn one by one as many as rows have
+            spans on average, since those beyond the last sentinel stay as they are.
     """
     found = len(vocabulary.sentinels)
     lacking = []
@@ -74,9 +76,13 @@ def missing_tokens(objective: Any, vocabulary: Vocabulary, *, length: int) -> li
 
 def _spans(objective: SpanCorruption, length: int) -> int:
     """Sentinels of a row of ``length`` tokens of inputs; 1 where nobody knows."""
-    if objective.select is not select_t5_spans or objective.mean is None or objective.rate is None:
+    if objective.rate is None:
         return 1
     raw = objective.raw_length(length)
+    if objective.select is select_independent:
+        return max(1, round(raw * objective.rate * (1 - objective.rate)))
+    if objective.select is not select_t5_spans or objective.mean is None:
+        return 1
     return int(span_counts(np.array([raw]), rate=objective.rate, mean=objective.mean)[1][0])
 
 

@@ -10,6 +10,7 @@ from scipy.stats import chisquare
 
 from petkit.errors import SettingsError
 from petkit.objectives import IGNORED, Vocabulary, boundaries, collapse, drop, replace_bert, sentinels, stream
+from petkit.objectives.corrupt import nameable
 
 SIZE = 50
 SPECIAL = np.isin(np.arange(SIZE), [0, 1, 2, 3, 4, 30])
@@ -127,6 +128,23 @@ def test_more_spans_than_sentinels_are_refused_with_what_helps() -> None:
     few = replace(T5, sentinels=(999,))
     with pytest.raises(SettingsError, match=r"2 spans.*1 sentinels.*longer spans"):
         sentinels(TEXT, NOISE, HERE, few)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kept"),
+    [
+        ([1, 1, 0, 0, 1, 0], [1, 1, 0, 0, 1, 0]),
+        ([0, 0, 1, 0, 0, 1], [0, 0, 1, 0, 0, 1]),
+        ([0, 1, 0, 1, 0, 1], [0, 1, 0, 0, 0, 0]),
+        ([0, 1, 0, 1, 0, 0], [0, 1, 0, 0, 0, 0]),
+        ([1, 0, 1, 0, 1, 0], [1, 0, 1, 0, 0, 0]),
+        ([0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]),
+    ],
+)
+def test_spans_that_no_sentinel_is_left_for_stay_as_they_are(flags: list[int], kept: list[int]) -> None:
+    assert (nameable(runs(flags), HERE, sentinels=2) == runs(kept)).all()
+    for selection in (runs(kept), ~runs(kept)):
+        sentinels(TEXT, selection, HERE, replace(T5, sentinels=(999, 998)))
 
 
 def test_a_tokenizer_without_a_mask_is_refused_by_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,23 @@ def test_texts_without_tokens_leave_their_ends(name: str) -> None:
     batch = preset(name).batch(*frame_only(), WORDS, stream(11))
     assert (batch.labels != IGNORED).any(axis=1).all()  # never a mean over nothing
     assert texts(batch)[1] == [[EOS] if name in T5_ROWS else [BOS, EOS]] * 2
+
+
+@pytest.mark.parametrize(("name", "spans"), [("t5", 11), ("t5-replace-spans", 12)])  # of t5 a text begins clean, and now ends so
+def test_more_spans_than_sentinels_leave_the_rest_of_the_text_as_it_is(name: str, spans: int) -> None:
+    ids, valid = framed([300, 150, 8, 0] * 20, 302)
+    batch = preset(name).batch(ids, valid, replace(WORDS, sentinels=SENTINELS[:12]), stream(5))
+    most = 0
+    for row, said, text in zip(*texts(batch), ids, strict=True):
+        assert _filled_in(row, said) == [token for token in text.tolist() if token not in (BOS, PAD)]
+        most = max(most, sum(token in SENTINELS for token in row))
+    assert most == spans
+
+
+def _filled_in(row: list[int], said: list[int]) -> list[int]:
+    """The inputs with the targets' tokens in place of the sentinels."""
+    spans = [list(group) for is_sentinel, group in groupby(said[:-1], SENTINELS.__contains__) if not is_sentinel]
+    return [one for token in row for one in (spans.pop(0) if token in SENTINELS else [token])]
 
 
 def test_rows_are_made_of_as_much_text_as_fits_and_a_rate_that_sets_no_end_is_refused() -> None:

@@ -163,7 +163,10 @@ def test_what_an_objective_lacks_is_named() -> None:
     assert missing_tokens(preset("bart-permute"), t5, length=32) == ["a bos token"]
     assert missing_tokens(preset("t5-mass"), t5, length=32) == []
     assert missing_tokens(preset("t5-mass"), gpt2, length=32) == ["a mask token or sentinels (<extra_id_0>, ...)"]
-    assert missing_tokens(preset("t5-replace-spans"), gpt2, length=32) == ["1 or more sentinels (<extra_id_0>, ...; it has 0)"]
+    assert missing_tokens(preset("t5-replace-spans"), gpt2, length=32) == ["4 or more sentinels (<extra_id_0>, ...; it has 0)"]
+    assert missing_tokens(preset("t5-replace-spans"), t5, length=650) == []
+    (drawn,) = missing_tokens(preset("t5-replace-spans"), t5, length=1000)
+    assert drawn == "127 or more sentinels (<extra_id_0>, ...; it has 100)"
     assert missing_tokens(preset("t5"), t5, length=1600) == []
     (few,) = missing_tokens(preset("t5"), t5, length=2600)
     assert few == "144 or more sentinels (<extra_id_0>, ...; it has 100)"
