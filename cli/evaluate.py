@@ -94,7 +94,8 @@ def evaluate(
     drop_blank: DropBlank = False,
     keep_blank: KeepBlank = False,
     allow_overlap: Annotated[
-        bool, Option("--allow-overlap", help="Go on if labelled rows of given splits are also test rows; the report says so.")
+        bool,
+        Option("--allow-overlap", help="Go on if labelled or development rows of given splits are also test rows; the report says so."),
     ] = False,
     workers: Annotated[int, Option(metavar="N", min=1, help="Units at a time, each in a process of its own; several GPUs in turn.")] = 1,
     device: Device = "auto",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from petkit.evaluation.cells import Results
 from petkit.evaluation.grid import DISTILLED, SEEDLESS, Group
-from petkit.evaluation.sentences import CHOICES, NO_CHOICE, choice_sentence
+from petkit.evaluation.sentences import NO_CHOICE, choice_sentence, choices_sentence
 from petkit.evaluation.statistics import sd, t_interval
 from petkit.rowfiles import load_rows, load_scores
 
@@ -26,12 +26,14 @@ Candidates = Sequence[tuple[float, float]]
 def development_gain(results: Results, *, level: float) -> dict[str, Any]:
     """The gain, in accuracy on the test, from choosing the seed, or the pattern of a single member, by development rows.
 
-    As many development rows as labelled ones, drawn apart from them. ``level`` is that of the intervals.
+    Drawn splits have as many development rows as labelled ones, apart from them; given ones those of their dev files. ``level`` is that
+    of the intervals.
     """
     found = [entry for method in results.plan.study.methods for entry in _of_method(results, method, level)]
+    sizes = [(group.split.rows, len(_truth(results, group))) for group in results.plan.study.groups]
     return {
         "choices": [{**entry, "sentence": choice_sentence(entry, level=level)} for entry in found],
-        "sentence": CHOICES if found else NO_CHOICE,
+        "sentence": choices_sentence(sizes) if found else NO_CHOICE,
     }
 
 

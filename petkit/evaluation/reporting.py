@@ -117,6 +117,9 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     if count := facts["overlap"]:
         rows = many(count, "labelled row")
         yield f"{name}: {rows} of the splits {verb(count, 'equal')} a test row (--allow-overlap): scores are too good."
+    if count := facts["development_overlap"]:
+        rows = many(count, "development row")
+        yield f"{name}: {rows} of the splits {verb(count, 'equal')} a test row (--allow-overlap): the gain by them is too good."
     for part, where in (("train", "the training file"), ("test", "the test")):
         counts = (facts[part] or {}).get("class_counts") or []
         if counts and max(counts) > _SKEWED * max(1, min(counts)):

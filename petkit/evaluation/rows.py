@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from petkit.data import Reading, normalise, read_rows, separate
-from petkit.errors import DataError
+from petkit.errors import DataError, raise_problems
 from petkit.evaluation.grid import Split
 from petkit.evaluation.sources import GivenSplit, Sources
 from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, nominal_shots, split_of
@@ -19,6 +19,7 @@ from petkit.pipeline import INCOMING, take_in
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
 from petkit.units import UnitContext
+from petkit.wording import many, verb
 
 __all__ = ["Draws", "TaskRows", "read_task", "rows_unit"]
 
@@ -92,6 +93,7 @@ def read_task(
         "removed_from_pool": walled.removed_from_pool,
         "removed_from_train": 0 if given else candidates.removed_from_pool,
         "overlap": overlap,
+        "development_overlap": _refuse_by_test(made, tested, allow_overlap),
         "duplicates": {"train": sum(map(_repeated, learned)), "pool": _repeated(raw), "test": _repeated(tested)},
         "notes": _notes(task, [one.split for one in made] if given else []),
         "sources": {"train": sources.train, "pool": _pool_source(sources, raw_source, pool_from_test, test), "test": test or sources.test},
@@ -145,6 +147,20 @@ def _notes(task: Task, given: Sequence[Split]) -> list[str]:
 def _refuse_overlap(splits: Sequence[SplitRows], test: Rows, allow: bool) -> int:
     """How many labelled rows equal a test row; DataError if there are some and that is not allowed."""
     return sum(len(separate(one.train, one.train.select([]), test, allow_overlap=allow).overlap) for one in splits)
+
+
+def _refuse_by_test(splits: Sequence[SplitRows], test: Rows, allow: bool) -> int:
+    """How many development rows equal a test row, by which would be chosen what it measures; DataError like ``_refuse_overlap``."""
+    nothing = test.select([])
+    found = {one.split.name: len(separate(one.development, nothing, test, allow_overlap=True).overlap) for one in splits}
+    problems = [
+        f"{name}: {many(count, 'development row')} {verb(count, 'equal')} a test row; remove {'it' if count == 1 else 'them'} from the dev "
+        "file or the test, or give --allow-overlap, which the report will say"
+        for name, count in found.items()
+        if count
+    ]
+    raise_problems(DataError, "--measure-development-gain", [] if allow else problems)
+    return sum(found.values())
 
 
 def _repeated(rows: Rows) -> int:

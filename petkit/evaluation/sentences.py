@@ -12,14 +12,14 @@ from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, clipped, method_name, most_different, number, shots_name
 from petkit.wording import many, verb
 
-__all__ = ["CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "comparison_sentence", "power_sentence"]
+__all__ = ["CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "choices_sentence", "comparison_sentence", "power_sentence"]
 
 ROWS_LABEL: Final = "for these splits only"
 
 CHOICES: Final = (
     "What choosing by as many development rows as labelled ones would have gained, in accuracy on the test; no result rests on it."
 )
-"""Above the sentences of single choices."""
+"""Above the sentences of single choices, where there are as many."""
 
 NO_CHOICE: Final = "No method has more than one seed or pattern to choose among, so there is nothing that a development set could choose."
 """Where there are none."""
@@ -201,6 +201,23 @@ def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> li
     if middle > most_different(metric):
         return [f"{alone} of the median spread finds no true difference, however large, in {100 * detect:g} % of such studies{more}."]
     return [f"{alone} finds a true difference of {_amount(metric, middle)}{between} in {100 * detect:g} % of such studies{more}."]
+
+
+def choices_sentence(sizes: Sequence[tuple[int, int]]) -> str:
+    """What the choices are made by: ``sizes`` holds (labelled rows, development rows) of each split.
+
+    >>> choices_sentence([(8, 8), (16, 16)]) == CHOICES, choices_sentence([(6, 20), (7, 20)]).partition(" would")[0]
+    (True, 'What choosing by 20 development rows, with 6 to 7 labelled ones,')
+    """
+    if all(labelled == development for labelled, development in sizes):
+        return CHOICES
+    labelled, development = (_from_to(numbers) for numbers in zip(*sizes, strict=True))
+    return CHOICES.replace("as many development rows as labelled ones", f"{development} development rows, with {labelled} labelled ones,")
+
+
+def _from_to(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def choice_sentence(found: Entry, *, level: float) -> str:

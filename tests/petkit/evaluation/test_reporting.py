@@ -17,6 +17,7 @@ CLEAN: dict[str, Any] = {
     "removed_from_pool": 0,
     "removed_from_train": 0,
     "overlap": 0,
+    "development_overlap": 0,
 }
 
 
@@ -30,13 +31,14 @@ def test_clean_rows_need_no_warning() -> None:
 
 
 def test_leaks_and_duplicates_are_told() -> None:
-    found = told(duplicates={"train": 3, "pool": 0, "test": 1}, removed_from_pool=2, removed_from_train=5, overlap=1)
+    found = told(duplicates={"train": 3, "pool": 0, "test": 1}, removed_from_pool=2, removed_from_train=5, overlap=1, development_overlap=2)
     assert found == [
         "t: 3 labelled rows repeat another one of those to draw from.",
         "t: 1 test row repeats another one.",
         "t: 2 unlabelled rows equal a test row and were left out of the pool.",
         "t: 5 labelled rows equal a test row and were not drawn from.",
         "t: 1 labelled row of the splits equals a test row (--allow-overlap): scores are too good.",
+        "t: 2 development rows of the splits equal a test row (--allow-overlap): the gain by them is too good.",
     ]
 
 

@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from petkit.errors import DataError
 from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import find_sources
 from tests.petkit.evaluation.tiny_study import TASK
@@ -19,9 +22,9 @@ def write(path: Path, texts: list[str]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def read(data: Path, *, given: str | None = None, **options: Any) -> TaskRows:
+def read(data: Path, *, given: str | None = None, development: bool = False, **options: Any) -> TaskRows:
     (sources,) = find_sources([TASK.name], [str(data)], given=given)
-    draws = Draws((2,), 2, "per-class" if given is None else "given", 1)
+    draws = Draws((2,), 2, "per-class" if given is None else "given", 1, development)
     return read_task(TASK, sources, draws, **{"pool_limit": 100, **options}, reading=READING)
 
 
@@ -60,3 +63,17 @@ def test_of_given_splits_the_training_file_tells_nothing(tmp_path: Path) -> None
     facts = read(data, given="given").facts
     assert (facts["train"], facts["removed_from_train"]) == (None, 0)
     assert facts["duplicates"]["train"] == 1
+
+
+def test_development_rows_that_are_test_rows_are_refused(tmp_path: Path) -> None:
+    data = made(tmp_path)
+    write(data / "few" / "1" / "train.jsonl", ["a", "b"])
+    write(data / "few" / "1" / "dev.jsonl", ["c", "test 1", " TEST 2"])
+    write(data / "few" / "2" / "train.jsonl", ["d", "e"])
+    write(data / "few" / "2" / "dev.jsonl", ["f", "test 1"])
+    with pytest.raises(DataError) as caught:
+        read(data, given="given", development=True)
+    assert "few/1: 2 development rows equal a test row; remove them from the dev file" in str(caught.value)
+    assert "few/2: 1 development row equals a test row; remove it from the dev file" in str(caught.value)
+    assert read(data, given="given", development=True, allow_overlap=True).facts["development_overlap"] == 3
+    assert read(data, given="given").facts["development_overlap"] == 0, "they play no part"
