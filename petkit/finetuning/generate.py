@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import numpy as np
 from torch import Tensor
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
@@ -122,7 +123,7 @@ def lessons(rows: Sequence[SourceText], job: Job) -> Lessons:
         "targets cut to --longest-target": sum(too_long),
         "targets that the tokenizer cannot write as they are": lost,
     }
-    return Lessons(encoded, loss, counts)
+    return Lessons(encoded, loss, counts, terms=written.lengths.astype(np.int64))
 
 
 def _texts(tokenizer: Any, ids: Any) -> list[str]:

@@ -43,13 +43,21 @@ class Lessons:
 
     Attributes:
         encoded: N rows of ids (windows, where texts are long).
-        loss: model, batch of B rows, their numbers (B,) -> the scalar loss.
+        loss: model, batch of B rows, their numbers (B,) -> the scalar loss, a mean over the rows' terms.
         counts: what was cut, left out or split, by name.
+        terms: (N,) int64, of how many terms of the mean each row has; None for one each.
     """
 
     encoded: Encoded
     loss: Callable[[Any, Batch, Chosen], Tensor]
     counts: Mapping[str, int] = field(default_factory=dict)
+    terms: NDArray[np.int64] | None = None
+
+    def weight(self, chosen: Chosen, among: Chosen) -> float:
+        """By what the mean over ``chosen`` rows goes into the sum that is the mean over ``among``, of which they are a part."""
+        if self.terms is None:
+            return len(chosen) / len(among)
+        return float(self.terms[chosen].sum() / max(1, self.terms[among].sum()))
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,19 @@ STAGE = "finetune"
 
 
 def fit(model: Any, lessons: Lessons, job: Job, *, seed: int, context: UnitContext | None) -> Trained:
-    """Train ``model`` in place: every row once per epoch, in an order drawn anew for each. ``context`` keeps checkpoints, None for none."""
+    """Train ``model`` in place: every row once per epoch, in an order drawn anew for each. ``context`` keeps checkpoints, None for none.
+
+    Parts of an update have the gradient of one: each counts by its terms.
+    """
     settings, size = job.settings, len(lessons.encoded)
-    part = (settings.batch or 1) // settings.accumulate
+    parts = settings.accumulate
 
     def losses(step: int, micro: int) -> dict[str, Tensor]:
-        chosen = epoch_batch(seed, STAGE, index=step * settings.accumulate + micro, batch=part, size=size)
+        among = epoch_batch(seed, STAGE, index=step, batch=settings.batch or 1, size=size)
+        chosen = among.reshape(parts, -1)[micro]
         batch = collate(lessons.encoded, chosen, pad_id=job.tokenizer.pad_token_id, device=model.device)
-        return {"loss": lessons.loss(model, batch, chosen)}
+        weight = parts * lessons.weight(chosen, among)  # the loop takes the mean of the parts
+        return {"loss": weight * lessons.loss(model, batch, chosen)}
 
     with prepared(model, strategy(settings.strategy), seed=seed) as before_step:
         return train(

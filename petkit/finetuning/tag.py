@@ -132,7 +132,7 @@ def lessons(rows: Sequence[TaggedSentence], job: Job) -> Lessons:
         "sentences longer than --max-length, read in windows": tokens.long,
         "words of which the tokenizer leaves nothing": tokens.lost,
     }
-    return Lessons(tokens.encoded, loss, counts)
+    return Lessons(tokens.encoded, loss, counts, terms=np.bincount(tokens.words[:, 2], minlength=len(tokens.encoded)))
 
 
 def _labels(tokens: Tokenised, rows: Sequence[TaggedSentence], names: Sequence[str]) -> Encoded:
