@@ -194,13 +194,24 @@ def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> li
     if not sizes:
         return []
     least, middle, most = (float(size) for size in np.quantile(sizes, [0.0, 0.5, 1.0]))
-    ends = number(metric, least), number(metric, most)
+    ends = number(metric, least), _no_more(metric, most)
     between = f" (median; from {ends[0]} to {ends[1]})" if ends[0] != ends[1] else ""
     alone = "Taken alone, a comparison" if tests > 1 else "The comparison"
     more = "; the correction asks for more" if tests > 1 else ""
     if middle > most_different(metric):
-        return [f"{alone} of the median spread finds no true difference, however large, in {100 * detect:g} % of such studies{more}."]
+        which = f"{alone} of the median spread" if tests > 1 else "With its spread, the comparison"
+        return [f"{which} finds no true difference, however large, in {100 * detect:g} % of such studies{more}."]
     return [f"{alone} finds a true difference of {_amount(metric, middle)}{between} in {100 * detect:g} % of such studies{more}."]
+
+
+def _no_more(metric: str, size: float) -> str:
+    """A size of a difference, up to what a difference can be.
+
+    >>> _no_more("accuracy", 0.126), _no_more("accuracy", 2.177), _no_more("mcc", 2.177), _no_more("log_loss", 2.177)
+    ('12.6', 'more than 100', 'more than 2', '2.177')
+    """
+    most = most_different(metric)
+    return f"more than {100 * most if metric in SHARES else most:g}" if size > most else number(metric, size)
 
 
 def choices_sentence(sizes: Sequence[tuple[int, int]]) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from petkit.evaluation.sentences import power_sentence
 from petkit.evaluation.statistics import holm
 from petkit.evaluation.summary import METRICS, conclude, pairs
 from tests.petkit.report.sample_study import sample_study
@@ -291,6 +292,18 @@ def test_tasks_with_one_split_each_have_a_mean() -> None:
     assert (found["comparisons"][0]["task"], found["comparisons"][0]["left_out"]) == (None, [])
     assert found["power"]["sentence"].startswith("With 1 split nothing can be said")
     assert found["power"]["single_split"] == []
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tests", "said"),
+    [
+        ([0.126, 0.942, 2.177], 3, "Taken alone, a comparison finds a true difference of 94.2 points (median; from 12.6 to more than 100) in 80 %"),
+        ([0.126, 1.5, 2.177], 3, "Taken alone, a comparison of the median spread finds no true difference, however large, in 80 %"),
+        ([1.5], 1, "With its spread, the comparison finds no true difference, however large, in 80 % of such studies."),
+    ],
+)  # fmt: skip
+def test_no_difference_is_named_that_there_cannot_be(sizes: list[float], tests: int, said: str) -> None:
+    assert said in power_sentence(3, sizes, metric="accuracy", level=0.95, tests=tests)
 
 
 def test_what_a_study_of_one_split_can_tell() -> None:
