@@ -34,7 +34,7 @@ __all__ = [
 METHOD_NAMES: Final = {
     "pet": "PET",
     "ipet": "iPET",
-    "single": "PET, one pattern",
+    "single": "PET (one pattern)",
     "supervised": "plain fine-tuning",
     "linear-probe": "linear probe",
     "tfidf": "TF-IDF + logistic regression",

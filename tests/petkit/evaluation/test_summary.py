@@ -297,7 +297,7 @@ def test_tasks_with_one_split_each_have_a_mean() -> None:
 @pytest.mark.parametrize(
     ("sizes", "tests", "said"),
     [
-        ([0.126, 0.942, 2.177], 3, "Taken alone, a comparison finds a true difference of 94.2 points (median; from 12.6 to more than 100) in 80 %"),
+        ([0.126, 0.942, 2.177], 3, "a comparison finds a true difference of 94.2 points (median; from 12.6 to more than 100) in 80 %"),
         ([0.126, 1.5, 2.177], 3, "Taken alone, a comparison of the median spread finds no true difference, however large, in 80 %"),
         ([1.5], 1, "With its spread, the comparison finds no true difference, however large, in 80 % of such studies."),
     ],
