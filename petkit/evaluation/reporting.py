@@ -16,6 +16,7 @@ from petkit.evaluation.grid import PROMPTED, Group, Study, TaskPlan
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.provenance import library_versions
+from petkit.report.names import percent
 from petkit.report.study import write_study_report
 from petkit.stages import ADAPT
 from petkit.wording import many, verb
@@ -105,7 +106,7 @@ def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     """What a reader of the report should know of a task's rows. Where splits are given, ``facts["train"]`` is None: nothing is drawn."""
-    name, labels, given = plan.task.name, plan.task.labels, facts["train"] is None
+    name, given = plan.task.name, facts["train"] is None
     for part, count in facts["duplicates"].items():
         if count:
             what, other = _OF_A_SPLIT if given and part == "train" else _REPEATED[part]
@@ -120,16 +121,7 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     if count := facts["development_overlap"]:
         rows = many(count, "development row")
         yield f"{name}: {rows} of the splits {verb(count, 'equal')} a test row (--allow-overlap): the gain by them is too good."
-    for part, where in (("train", "the training file"), ("test", "the test")):
-        counts = (facts[part] or {}).get("class_counts") or []
-        if counts and max(counts) > _SKEWED * max(1, min(counts)):
-            most, least = labels[int(np.argmax(counts))], labels[int(np.argmin(counts))]
-            yield f"{name}: labels are skewed in {where}: {many(max(counts), 'row')} of {most!r}, {min(counts)} of {least!r}; see macro-F1."
-    if facts["test"]["rows"] < _FEW_ROWS:
-        yield f"{name}: the test has only {many(facts['test']['rows'], 'row')}; small differences cannot be told."
-    for label, count in zip(labels, facts["test"]["class_counts"] or [], strict=False):
-        if count < _FEW_OF_A_LABEL:
-            yield f"{name}: {label!r} has {many(count, 'test row')}; its precision, recall and F1 say little."
+    yield from _of_labels(plan, facts)
     lacking = [split for split in plan.splits if 0 in split.class_counts]
     if lacking:
         yield f"{name}: in {len(lacking)} of {many(len(plan.splits), 'split')} some label has no row."
@@ -137,6 +129,26 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     if repeated:
         yield f"{name}: {many(repeated, 'split')} {verb(repeated, 'hold')} the same rows as another one."
     yield from facts.get("notes", ())
+
+
+def _of_labels(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
+    """What the rows of each label, and those of the test in all, allow to say."""
+    name, labels, tested = plan.task.name, plan.task.labels, facts["test"]["class_counts"] or []
+    missing = [label for label, count in zip(labels, tested, strict=False) if not count]
+    for part, where in (("train", "the training file"), ("test", "the test")):
+        counts = (facts[part] or {}).get("class_counts") or []
+        if counts and max(counts) > _SKEWED * max(1, min(counts)):
+            most, least = labels[int(np.argmax(counts))], labels[int(np.argmin(counts))]
+            see = "" if missing else "; see macro-F1"
+            yield f"{name}: labels are skewed in {where}: {many(max(counts), 'row')} of {most!r}, {min(counts)} of {least!r}{see}."
+    if facts["test"]["rows"] < _FEW_ROWS:
+        yield f"{name}: the test has only {many(facts['test']['rows'], 'row')}; small differences cannot be told."
+    if missing:
+        highest, them = percent(1 - len(missing) / len(labels)), "it" if len(missing) == 1 else "them"
+        yield f"{name}: no test row has {', '.join(map(repr, missing))}: macro-F1 counts {them} as 0 and is at most {highest}."
+    for label, count in zip(labels, tested, strict=False):
+        if 0 < count < _FEW_OF_A_LABEL:
+            yield f"{name}: {label!r} has {many(count, 'test row')}; its precision, recall and F1 say little."
 
 
 _REPEATED: Final = {

@@ -61,6 +61,13 @@ def test_skew_and_few_rows_are_told() -> None:
     ]
 
 
+def test_a_label_without_test_rows_bounds_macro_f1() -> None:
+    assert told(test={"rows": 400, "class_counts": [400, 0]}) == [
+        "t: labels are skewed in the test: 400 rows of 'no', 0 of 'yes'.",
+        "t: no test row has 'yes': macro-F1 counts it as 0 and is at most 50.0.",
+    ]
+
+
 def test_splits_that_lack_a_label_or_are_the_same_are_told() -> None:
     splits = (Split(4, 0, "draw 0", "a", 8, (8, 0)), Split(4, 1, "draw 1", "a", 8, (8, 0)), Split(4, 2, "draw 2", "b", 8, (4, 4)))
     assert told(splits) == ["t: in 2 of 3 splits some label has no row.", "t: 1 split holds the same rows as another one."]
