@@ -37,13 +37,14 @@ class Documents:
 class Pairs:
     """P pairs: ``first`` and ``second`` (P, 2) int64, from which token to before which; ``labels`` (P,) int64.
 
-    ``left_out``: chunks of which no pair could be made.
+    ``left_out``: chunks of which no pair could be made. ``unparted``: pairs that had to be of two documents, whatever was drawn.
     """
 
     first: IntArray
     second: IntArray
     labels: IntArray
     left_out: int = 0
+    unparted: int = 0
 
 
 def nsp_pairs(documents: Documents, rng: np.random.Generator, *, tokens: int, short: float = 0.1) -> Pairs:
@@ -51,21 +52,24 @@ def nsp_pairs(documents: Documents, rng: np.random.Generator, *, tokens: int, sh
 
     Label 0: the text that follows; 1: one of another document. As in the reference: chunks of sentences up to ``tokens``, with
     probability ``short`` up to a random smaller number; the first text is a random number of a chunk's sentences. Half of the chunks
-    keep their rest; the others, and those of a single sentence, get sentences from a random place of another document, and the
-    rest is used again. A loop in Python over the chunks, some 80,000 a second.
+    keep their rest; the others, and those of a single sentence (counted as ``unparted``), get sentences from a random place of another
+    document, and the rest is used again. A loop in Python over the chunks, some 80,000 a second.
     """
     bounds, docs = documents.sentences, documents.documents
     filled = np.flatnonzero(np.diff(docs))
     if len(filled) < 2:
         raise DataError(f"next-sentence prediction needs two documents at least, for texts that do not follow; here are {len(filled)}")
     found: list[tuple[int, int, int, int, int]] = []
+    unparted = 0
     for turn, document in enumerate(filled.tolist()):
         at, last = int(docs[document]), int(docs[document + 1])
         while at < last:
             target = _target(tokens, short, rng)
             stop = _fill(bounds, at, last, target)
-            middle = at + 1 if stop - at == 1 else int(rng.integers(at + 1, stop))
-            if stop - at == 1 or rng.random() < 0.5:
+            single = stop - at == 1
+            unparted += single
+            middle = stop if single else int(rng.integers(at + 1, stop))
+            if single or rng.random() < 0.5:
                 other = int(filled[(turn + int(rng.integers(1, len(filled)))) % len(filled)])
                 start = int(rng.integers(docs[other], docs[other + 1]))
                 end = _fill(bounds, start, int(docs[other + 1]), target - int(bounds[middle] - bounds[at]))
@@ -74,7 +78,7 @@ def nsp_pairs(documents: Documents, rng: np.random.Generator, *, tokens: int, sh
             else:
                 found.append((at, middle, middle, stop, 0))
                 at = stop
-    return _pairs(found, bounds)
+    return _pairs(found, bounds, unparted=unparted)
 
 
 def sop_pairs(documents: Documents, rng: np.random.Generator, *, tokens: int, short: float = 0.1) -> Pairs:
@@ -97,7 +101,7 @@ def sop_pairs(documents: Documents, rng: np.random.Generator, *, tokens: int, sh
                 swapped = rng.random() < 0.5
                 found.append((middle, stop, at, middle, 1) if swapped else (at, middle, middle, stop, 0))
             at = stop
-    return _pairs(found, bounds, left_out)
+    return _pairs(found, bounds, left_out=left_out)
 
 
 def _target(tokens: int, short: float, rng: np.random.Generator) -> int:
@@ -109,9 +113,9 @@ def _fill(bounds: IntArray, at: int, last: int, target: int) -> int:
     return min(max(int(np.searchsorted(bounds, bounds[at] + target)), at + 1), last)
 
 
-def _pairs(found: list[tuple[int, int, int, int, int]], bounds: IntArray, left_out: int = 0) -> Pairs:
+def _pairs(found: list[tuple[int, int, int, int, int]], bounds: IntArray, **counts: int) -> Pairs:
     table = np.array(found, dtype=np.int64).reshape(-1, 5)
-    return Pairs(bounds[table[:, 0:2]], bounds[table[:, 2:4]], table[:, 4], left_out)
+    return Pairs(bounds[table[:, 0:2]], bounds[table[:, 2:4]], table[:, 4], **counts)
 
 
 @dataclass(frozen=True)

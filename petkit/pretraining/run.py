@@ -25,7 +25,7 @@ from petkit.pretraining.needs import other_vocabulary
 from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.starting import join_learners, lengthen, start_model
-from petkit.pretraining.tasks import left_out, make_tasks, rows_and_tokens
+from petkit.pretraining.tasks import left_out, make_tasks, random_pairs, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
 from petkit.provenance import checkpoint_digest, library_versions, publish
@@ -100,7 +100,8 @@ def pretrain(
     are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``, ``held_out`` (by part: loss in nats, accuracy), ``loss`` and
     ``accuracy`` of the first part of it; ``rates`` of the tasks where there are several; ``held_out_before``, ``loss_before`` and
     ``accuracy_before`` where a checkpoint is adapted; ``unmeasured`` where a part has nothing to measure in the text held out, with the
-    reason; ``left_out`` where pairs could not be made of all text, by task [stretches left out, pairs]. On other ranks than 0 nothing.
+    reason; ``left_out`` where pairs could not be made of all text, by task [stretches left out, pairs]; ``random_pairs`` where far more
+    than half of the pairs are of two documents, by task their share. On other ranks than 0 nothing.
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
     with computing(settings):
@@ -160,7 +161,11 @@ def _figures(course: Course, tokens: Mapping[str, SplitTokens], before: Mapping[
 
 def _asides(course: Course, lacking: Mapping[str, str]) -> dict[str, Any]:
     """What was not measured, and what could not be used; nothing where there is none."""
-    found: dict[str, dict[str, Any]] = {"unmeasured": dict(lacking), "left_out": left_out(course.tasks)}
+    found: dict[str, dict[str, Any]] = {
+        "unmeasured": dict(lacking),
+        "left_out": left_out(course.tasks),
+        "random_pairs": random_pairs(course.tasks),
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -169,6 +174,11 @@ def _asides_told(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"{part} has no figure for the text held out: {why}"
     for task, (lost, made) in record.get("left_out", {}).items():
         yield f"--objective {task} left out {lost} of {lost + made} stretches of the text: a single sentence makes no pair"
+    for task, share in record.get("random_pairs", {}).items():
+        yield (
+            f"--objective {task}: {share:.0%} of the pairs are of two documents (label 1) instead of half, since a stretch of a single "
+            "sentence has none that follows; who always says so is right as often"
+        )
 
 
 def _parts(figures: Mapping[str, float]) -> dict[str, float]:

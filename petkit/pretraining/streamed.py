@@ -83,15 +83,19 @@ class PairedRows:
 
     Attributes:
         left_out: stretches of the text of which the first epoch makes no pair (``Pairs.left_out``).
+        unparted: its pairs that are of two documents for want of a second sentence (``Pairs.unparted``). random: its share of label 1.
     """
 
     def __init__(self, tokens: TokenFile, objective: PairPrediction, *, length: int, seed: int) -> None:
         self.tokens, self.length, self.seed = tokens, length, seed
         self._build, self._short = objective.build, objective.short
         self._drawn: tuple[int, Pairs] = (0, self._draw(0))
-        self._count, self.left_out = len(self._drawn[1].labels), self._drawn[1].left_out
-        if not self._count:
-            raise DataError(f"--objective {objective.name}: no pair can be made; {_why_no_pair(tokens, length)}")
+        first = self._drawn[1]
+        self._count, self.left_out, self.unparted = len(first.labels), first.left_out, first.unparted
+        if self._count == self.unparted:
+            what = "pair of texts that follow each other" if self._count else "pair"
+            raise DataError(f"--objective {objective.name}: no {what} can be made; {_why_no_pair(tokens, length)}")
+        self.random = float(first.labels.mean())
 
     def _draw(self, epoch: int) -> Pairs:
         rng = stream(self.seed, "pretrain", "pairs", epoch)

@@ -17,7 +17,7 @@ from petkit.pretraining.tokenfiles import TokenFile
 from petkit.pretraining.tokens import SplitTokens
 from petkit.sampling import epoch_batch
 
-__all__ = ["Task", "Updates", "left_out", "make_tasks", "measured_form", "rows_and_tokens", "task_rates"]
+__all__ = ["Task", "Updates", "left_out", "make_tasks", "measured_form", "random_pairs", "rows_and_tokens", "task_rates"]
 
 Int = npt.NDArray[np.int64]
 
@@ -76,6 +76,15 @@ def left_out(tasks: Sequence[Task]) -> dict[str, list[int]]:
     """
     sources = ((task.name, task.train) for task in tasks)
     return {name: [rows.left_out, len(rows)] for name, rows in sources if isinstance(rows, PairedRows) and rows.left_out}
+
+
+def random_pairs(tasks: Sequence[Task]) -> dict[str, float]:
+    """By task that makes pairs: which share of them is of two documents, where that is far from half for want of a second sentence.
+
+    Of the first epoch. Without the pairs that could be of no single document it is half but for chance, so a fifth of such makes it 0.6.
+    """
+    sources = ((task.name, task.train) for task in tasks)
+    return {name: round(rows.random, 3) for name, rows in sources if isinstance(rows, PairedRows) and rows.unparted > 0.2 * len(rows)}
 
 
 def task_rates(tasks: Sequence[Task], settings: PretrainSettings) -> npt.NDArray[np.float64]:

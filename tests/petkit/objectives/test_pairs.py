@@ -82,6 +82,18 @@ def test_single_sentences_make_no_sop_pair_and_are_counted() -> None:
     nsp = nsp_pairs(docs, stream(5), tokens=30, short=0.0)
     single = nsp.first.tolist().index([0, 40])
     assert nsp.labels[single] == 1  # one sentence cannot be parted: a random text follows
+    assert nsp.unparted >= 1
+    assert (pairs.unparted, nsp.left_out) == (0, 0)
+
+
+def test_pairs_that_no_draw_makes_of_one_document_are_counted() -> None:
+    alone = nsp_pairs(documents([[4]] * 50), stream(6), tokens=20)
+    assert (alone.unparted, alone.labels.tolist()) == (50, [1] * 50)
+    assert nsp_pairs(documents([[4, 4]] * 50), stream(6), tokens=4, short=0.0).unparted == 100  # rows too short for two
+    two = nsp_pairs(documents([[2, 2]] * 300), stream(6), tokens=20, short=0.0)
+    assert two.unparted == len(two.labels) - 300  # what is left of those that were torn apart
+    assert two.labels.mean() == pytest.approx(2 / 3, abs=0.05)
+    assert nsp_pairs(documents([[3] * 40 for _ in range(60)]), stream(1), tokens=24).unparted < 0.2 * 60 * 40 * 3 / 24
 
 
 def test_nsp_needs_two_documents() -> None:

@@ -64,6 +64,21 @@ def test_stretches_of_which_no_pair_is_made_are_counted_and_told(tmp_path: Path)
     assert "unmeasured" not in whole
 
 
+def test_pairs_that_are_mostly_of_two_documents_are_told_and_those_of_nothing_else_refused(tmp_path: Path) -> None:
+    told: list[str] = []
+    two = rows_file(tmp_path / "two.jsonl", [f"One two three {i}. Four five six seven." for i in range(60)])
+    pairs = {"objectives": ("nsp",), "held_out": 0.2}
+    share = run([two], tmp_path / "run", told, **pairs)["random_pairs"]["nsp"]
+    assert 0.6 < share < 0.75
+    assert [notice for notice in told if notice.startswith(f"--objective nsp: {share:.0%} of the pairs are of two documents")]
+    long = rows_file(tmp_path / "long.jsonl", [" ".join(f"Word {i} of {n}." for i in range(60)) for n in range(8)])
+    assert "random_pairs" not in run([long], tmp_path / "long", told, **pairs, length=48)
+    single = rows_file(tmp_path / "single.jsonl", [f"One two three four number {i}" for i in range(60)])
+    with pytest.raises(DataError, match=r"--objective nsp: no pair of texts that follow each other can be made; it takes documents of two"):
+        run([single], tmp_path / "b", **pairs)
+    assert not list((tmp_path / "b").glob("[!.]*"))
+
+
 MIXED = [f"Nothing but number {i}." for i in range(300)] + [f"One two three {i}. Four five six seven." for i in range(20)]
 """A hundredth of it, as it is drawn, holds single sentences only."""
 
