@@ -28,7 +28,7 @@ from petkit.cli.options import (
 )
 from petkit.cli.reporter import print_json
 from petkit.cli.studies import StudyReporter, show_study
-from petkit.errors import RunError, SettingsError
+from petkit.errors import SettingsError
 from petkit.wording import many
 
 __all__ = ["evaluate"]
@@ -191,7 +191,4 @@ def read_earlier(folder: Path) -> dict[str, Any]:
     """The report of the study to compare with. Raises RunError if there is none that this petkit reads."""
     from petkit.report.beside import read_report
 
-    report = read_report(folder)
-    if report.get("kind") != "study":
-        raise RunError(f"--against {folder}: its report is not one of petkit evaluate")
-    return report
+    return read_report(folder, study_for="--against")

@@ -32,8 +32,12 @@ _HOW: Final = {
 """How the interval of a difference was found: as it stands in a cell, and as the legend explains it."""
 
 
-def read_report(folder: Path) -> dict[str, Any]:
-    """The report.json of a run or study; RunError if there is none, or one that this petkit does not read."""
+def read_report(folder: Path, *, study_for: str | None = None) -> dict[str, Any]:
+    """The report.json of a run or study; RunError if there is none, or one that this petkit does not read.
+
+    Args:
+        study_for: the flag that takes studies alone; None takes runs too.
+    """
     path = folder / "report.json"
     if not path.is_file():
         raise RunError(f"{folder}: no report.json there; give the folder of a finished run or study{not_there(folder)}")
@@ -43,7 +47,17 @@ def read_report(folder: Path) -> dict[str, Any]:
     if report.get("schema") != SCHEMA or report.get("kind", "run") not in ("run", "study"):
         what = f"schema {report.get('schema')!r} and kind {report.get('kind', 'run')!r}"
         raise RunError(f"{path} has {what}; this petkit reads schema {SCHEMA} of runs and studies")
+    if study_for and report.get("kind") != "study":
+        raise RunError(f"{study_for} {folder}: its report is not one of petkit evaluate")
+    if lacking := [key for key in _required(report.get("kind", "run")) if key not in report]:
+        raise RunError(f"{path} lacks {', '.join(lacking)}; give the folder of a finished run or study, as petkit wrote it")
     return report
+
+
+def _required(kind: str) -> list[str]:
+    """The keys that every report of a kind has, by its schema."""
+    schema = read_json_checked(Path(__file__).parent / "schema" / f"{kind}.schema.json")
+    return list(schema["required"])
 
 
 def render_again(report: Mapping[str, Any], out: Path) -> list[Path]:
