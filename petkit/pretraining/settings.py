@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
-from petkit.objectives import MaskedLanguageModeling, SpanCorruption, preset
+from petkit.objectives import Distillation, MaskedLanguageModeling, SpanCorruption, preset
 from petkit.training import Schedule, TrainSettings
 
 __all__ = ["SIZES", "Mixing", "PretrainSettings"]
@@ -103,6 +103,7 @@ class PretrainSettings:
 
     def _rules(self) -> tuple[tuple[bool, str], ...]:
         width, heads, longest = self.hidden, self.heads, self.longest
+        torn = [word for word in self.keep if word.split() != [word]]
         whole = heads is not None or width % 64 == 0 or width < 64
         return (
             (bool(self.objectives), "there is no objective; at least 1 is legal"),
@@ -119,6 +120,7 @@ class PretrainSettings:
             (self.intermediate is None or self.intermediate >= 1, f"intermediate is {self.intermediate}; at least 1 is legal"),
             (self.layers >= 1, f"layers is {self.layers}; at least 1 is legal"),
             (self.vocabulary >= len(self.keep) + 100, f"vocabulary is {self.vocabulary}; at least 100 and the words to keep is legal"),
+            (not torn, f"keep (--keep-words) holds {', '.join(map(repr, torn))}; words without blanks are legal, set apart by commas"),
             (self.init is not None or longest <= self.max_positions, f"rows of {longest} tokens exceed {self.max_positions} positions"),
             (1 <= self.accumulate <= max(1, self.rows), f"accumulate is {self.accumulate}; 1 to rows ({self.rows}) is legal"),
             (
@@ -176,8 +178,11 @@ class PretrainSettings:
         return tuple(with_rate(preset(name), self.mask_rate) for name in self.objectives)
 
     def _check_objectives(self) -> None:
-        """Raise SettingsError on an objective that is not legal, or that makes no rows of these lengths."""
-        for row in self.rows_of_table():
+        """Raise SettingsError on an objective that is not legal or makes no rows of these lengths, and on a teacher of none of them."""
+        rows = self.rows_of_table()
+        if self.teacher is not None and not any(isinstance(row, Distillation) for row in rows):
+            raise SettingsError(f"teacher is {self.teacher}; --teacher is legal with --objective distilbert, which learns from it")
+        for row in rows:
             for length in (self.length, self.longest) if isinstance(row, SpanCorruption) else ():
                 row.raw_length(max(8, length))  # shorter ones are told already
 

@@ -55,19 +55,20 @@ def petkit(*arguments: str | Path, code: int = 0) -> Result:
 
 def test_flags_reach_the_settings(calls: list[Any]) -> None:
     petkit(
-        *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "mlm", "--size", "layers=3,hidden=192", "--vocab-size", "5000"),
+        *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "distilbert", "--size", "layers=3,hidden=192"),
         *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
         *("--rows", "16", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
         *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
         *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
         *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
-        *("--threads", "3", "--deterministic"),
+        *("--threads", "3", "--deterministic", "--vocab-size", "5000"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
     assert (options["cache"], options["tensorboard"], options["encoding"]) == ("kept", True, "latin-1")
     assert settings == PretrainSettings(
         steps=30,
+        objectives=("distilbert",),
         layers=3,
         hidden=192,
         vocabulary=5000,
@@ -173,6 +174,8 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
         (["--objective", "t5", "--arch", "t5", "--mask-rate", "1.0"], "--mask-rate is 1.0; with --objective t5 so much noise"),
         (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
         (["--accumulate", "99"], "accumulate is 99"),
+        (["--keep-words", "new york,zebra"], "keep (--keep-words) holds 'new york'; words without blanks are legal"),
+        (["--teacher", "builtin"], "teacher is builtin; --teacher is legal with --objective distilbert"),
         (["--mixing", "some"], "mixing is 'some'"),
         (["--steps", "0"], "steps"),
         (["--learning-rate", "-1"], "learning_rate"),
