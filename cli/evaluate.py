@@ -108,7 +108,8 @@ def evaluate(
     """Compare methods on few labels, over several splits, and say what the differences are worth. The same command resumes.
 
     The labelled rows of each split come from the training file, the pool is that file without labels, and the test is scored once per
-    cell. No development set is used. Exit codes: 0, 2 for a mistake of yours, 3 for a regression (--against), 130 when interrupted.
+    cell. No development set is used. Exit codes: 0, 2 for a mistake of yours, 1 for a failure of petkit, 3 for a regression (--against),
+    130 when interrupted.
     """
     changes = {**({"adapt_steps": adapt} if adapt is not None else {}), **pairs(settings, "--set")}
     mapping = pairs(columns, "--column")
