@@ -204,8 +204,8 @@ def _start(model: Any, teacher: MaskedLM, objective: Distillation, tokens: int) 
     start_from(model, teacher, student_layers(objective, teacher=theirs.num_hidden_layers, student=config.n_layers))
 
 
-def _wrapped(model: Any) -> Any:
-    return MaskedLM(model) if model.config.model_type in FAMILIES else model
+def _wrapped(model: Any, missing: Sequence[str] = ()) -> Any:
+    return MaskedLM(model, missing=missing) if model.config.model_type in FAMILIES else model
 
 
 def open_model(path: str, objectives: Sequence[Any], *, dropout: float | None = None, trust_remote_code: bool = False) -> Any:
@@ -231,11 +231,11 @@ def open_model(path: str, objectives: Sequence[Any], *, dropout: float | None = 
     if "masked" in row.kinds and "pairs" not in kinds:
         return load_masked_lm(path, trust_remote_code=trust_remote_code, dropout=dropout)
     lacking = ("cls.", "predictions.", "sop_classifier.") if "pairs" in kinds else ()
-    return _wrapped(_opened(local, row.pairs if "pairs" in kinds and row.pairs else row.model, config, dropout, lacking))
+    return _wrapped(*_opened(local, row.pairs if "pairs" in kinds and row.pairs else row.model, config, dropout, lacking))
 
 
-def _opened(path: str, name: str, config: Any, dropout: float | None, lacking: tuple[str, ...]) -> Any:
-    """A model of this class; weights whose names begin with ``lacking``, and a pooler, may be missing and are drawn (seed 0)."""
+def _opened(path: str, name: str, config: Any, dropout: float | None, lacking: tuple[str, ...]) -> tuple[Any, list[str]]:
+    """A model of this class, and what it lacks and is drawn (seed 0): only a pooler, and names that begin with ``lacking``."""
     usual = set_dropout(config, dropout)
     options = {"config": config, "dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     model, found = open_pretrained(getattr(transformers, name), path, **options)
@@ -243,7 +243,7 @@ def _opened(path: str, name: str, config: Any, dropout: float | None, lacking: t
     if lost:
         raise ModelError(f"model {path!r} lacks {len(lost)} of its weights ({', '.join(sorted(lost)[:3])}, ...)")
     model.config.update(usual)
-    return model
+    return model, list(found["missing_keys"])
 
 
 def longest_row(model: Any) -> int | None:

@@ -24,7 +24,7 @@ from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.needs import other_vocabulary
 from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
 from petkit.pretraining.settings import PretrainSettings
-from petkit.pretraining.starting import join_learners, lengthen, start_model
+from petkit.pretraining.starting import join_learners, lengthen, new_weights, start_model
 from petkit.pretraining.tasks import left_out, make_tasks, random_pairs, rows_and_tokens
 from petkit.pretraining.texts import InMemory, Text, data_sets, read_texts
 from petkit.pretraining.tokens import SplitTokens
@@ -289,6 +289,9 @@ def _notices(settings: PretrainSettings) -> Iterator[str]:
     """What the user should know of the checkpoint and its tokenizer."""
     if (notice := other_vocabulary(settings)) is not None:
         yield notice
+    if missing := new_weights(settings):
+        named = f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}"
+        yield f"{settings.init} lacks {len(missing)} weights of the head that --objective trains ({named}), so they start at random"
     if settings.init is None or not any(getattr(objective, "boundary", False) for objective in settings.rows_of_table()):
         return
     if not (Path(resolve(settings.init)) / BOUNDARY_FILE).is_file():

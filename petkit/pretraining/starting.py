@@ -11,12 +11,13 @@ from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
 from petkit.objectives import Vocabulary
 from petkit.pretraining.architectures import longest_row, new_model, open_model
+from petkit.pretraining.electra import Electra
 from petkit.pretraining.learners import learner_for
 from petkit.pretraining.loop import Joint
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tasks import turn
 
-__all__ = ["join_learners", "lengthen", "repeat_positions", "start_model"]
+__all__ = ["join_learners", "lengthen", "new_weights", "repeat_positions", "start_model"]
 
 
 def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:
@@ -40,6 +41,14 @@ def start_model(settings: PretrainSettings, tokenizer: Any) -> Any:
         objectives=objectives,
         teacher=settings.teacher,
     )
+
+
+def new_weights(settings: PretrainSettings) -> tuple[str, ...]:
+    """The names of the weights that the objectives need and ``init`` lacks, which start at random. Raises as ``open_model``."""
+    if settings.init is None:
+        return ()
+    model = open_model(settings.init, settings.rows_of_table(), trust_remote_code=settings.trust_remote_code)
+    return tuple(getattr(model.generator if isinstance(model, Electra) else model, "missing", ()))
 
 
 def join_learners(model: Any, settings: PretrainSettings, vocabulary: Vocabulary) -> Joint:

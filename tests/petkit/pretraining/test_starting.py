@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from petkit.errors import SettingsError
 from petkit.objectives import preset
@@ -127,3 +128,25 @@ def test_a_tokenizer_with_other_numbers_than_the_checkpoints_is_told(source: str
         run_pretraining([source], settings, str(tmp_path / name), on_notice=told.append)
     (notice,) = told
     assert f"tokens of --tokenizer {small} are other ones in {init} or unknown there" in notice
+
+
+@pytest.mark.parametrize(
+    ("whole", "objective", "told"),
+    [
+        (AutoModelForMaskedLM, "mlm", None),
+        (AutoModel, "mlm", r"lacks \d+ weights of the head that --objective trains \(cls\.predictions\."),
+        (AutoModelForMaskedLM, "nsp", r"cls\.seq_relationship\."),
+    ],
+)
+def test_a_head_that_the_checkpoint_lacks_is_told(whole: Any, objective: str, told: str | None, source: str, tmp_path: Path) -> None:
+    init, notices = tiny_masked_lm("bert", tmp_path / "init"), list[str]()
+    whole.from_pretrained(init).save_pretrained(init)
+    settings = PretrainSettings(**SMALL, init=str(init), objectives=(objective,))
+    run_pretraining([source], settings, str(tmp_path / "run"), on_notice=notices.append)
+    found = [notice for notice in notices if "start at random" in notice]
+    assert len(found) == (told is not None)
+    assert told is None or re.search(told, found[0])
+    again = list[str]()
+    settings = PretrainSettings(**SMALL, init=str(tmp_path / "run" / "model"), objectives=(objective,))
+    run_pretraining([source], settings, str(tmp_path / "again"), on_notice=again.append)
+    assert not [notice for notice in again if "start at random" in notice]
