@@ -40,7 +40,8 @@ def contents(folder: Path) -> set[str]:
 class Writer:
     """What a TensorBoard writer is to petkit; it keeps steps of the loss in a file."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, purge_step: int | None) -> None:
+        del purge_step  # it only tells a reader what to hide
         self.path = Path(folder) / "steps"
         self.path.parent.mkdir(exist_ok=True)
 

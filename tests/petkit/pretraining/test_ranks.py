@@ -169,7 +169,7 @@ def test_a_missing_package_is_told_before_the_others_are_summoned(beside: Any, m
     said = beside(0, [None, None])
     with pytest.raises(SettingsError, match="--tensorboard needs the package"):
         run_pretraining([str(tmp_path / "text.txt")], PretrainSettings(**SMALL), str(tmp_path / "a"), tensorboard=True)
-    assert said == [{"failure": ("--tensorboard needs the package tensorboard: pip install tensorboard", 2)}]
+    assert said == [{"failure": ("--tensorboard needs the package tensorboard: install petkit[tensorboard]", 2)}]
 
 
 def test_a_checkpoint_without_sound_weights_is_told_to_all(beside: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
