@@ -65,8 +65,8 @@ def _flat(articles: Sequence[Any], problems: Problems) -> Iterator[tuple[str, st
             for paragraph in article["paragraphs"]:
                 for asked in paragraph["qas"]:
                     count += 1
-                    answers = [] if asked.get("is_impossible") else None  # unless there are some
-                    values = {"context": paragraph["context"], "answers": answers, **asked}
+                    none: list[Any] | None = [] if asked.get("is_impossible") else None  # unless there are some
+                    values: dict[str, Any] = {"context": paragraph["context"], "answers": none, **asked}
                     yield f"question {asked.get('id', count)!r}", str(count), Record(count, values)
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{problems.source}: after {count} questions, not as in SQuAD (data, paragraphs, qas): {error!r}") from error

@@ -134,7 +134,8 @@ def nameable(selection: BoolArray, valid: BoolArray, *, sentinels: int) -> BoolA
     number = np.cumsum(run_starts(selection), axis=1)
     kept = selection & (number <= sentinels)
     clean = run_starts(valid & ~kept).sum(axis=1, keepdims=True)  # one more than runs, where a row begins and ends with one
-    return kept & (number <= sentinels - (clean > sentinels))
+    named: BoolArray = kept & (number <= sentinels - (clean > sentinels))
+    return named
 
 
 def drop(ids: IntArray, selection: BoolArray, valid: BoolArray, *, pad_id: int) -> tuple[IntArray, BoolArray]:
