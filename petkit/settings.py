@@ -216,7 +216,8 @@ SMALL: Final = Settings(
     ipet=IpetSettings(generations=1),
     adapt_learning_rate=5e-4,
 )
-"""For models of a few million parameters, which want larger rates. From one early trial on the demo's kind of text, not from a search."""
+"""For models of a few million parameters, which want larger rates. From one early trial on the demo's kind of text, not from a
+search; docs/results.md has what changing one of them does there."""
 
 PRESETS: Final[Mapping[str, Settings]] = {"paper": PAPER, "superglue": SUPERGLUE, "large": LARGE, "small": SMALL}
 
