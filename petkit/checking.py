@@ -127,7 +127,7 @@ def check_task(
         checks.append(_check_pattern(_Look(encoder, tokenizer, model, looked_at, token_budget), pvp, shown))
         if on_pattern is not None:
             on_pattern(done, len(task.pvps))
-    labelled = sum(label != UNLABELED for label in looked_at.labels)
+    labelled = looked_at.labeled
     return CheckReport(task, len(real or ()), labelled, tuple(checks), head)
 
 

@@ -22,7 +22,7 @@ from petkit.metrics import evaluate
 from petkit.modelcard import model_card
 from petkit.objectives.streams import seed_for
 from petkit.rowfiles import load_scores, save_scores
-from petkit.rows import UNLABELED, Rows
+from petkit.rows import Rows
 from petkit.sampling import epoch_total
 from petkit.settings import ClassifierSettings
 from petkit.stages import Stage
@@ -119,7 +119,7 @@ def _fit(
             logits = fitted.logits(stage, test)
     scores = evaluate(test.labels, logits)
     save_scores(context.out / "test.parquet", test.ids, task.labels, logits)
-    counts = {"train": len(stage.rows("train")), "pool": len(stage.rows("pool")), "test": sum(label != UNLABELED for label in test.labels)}
+    counts = {"train": len(stage.rows("train")), "pool": len(stage.rows("pool")), "test": test.labeled}
     card = model_card(task, origin=stage.origin, rows=counts, settings=stage.settings.as_dict(), temperature=temperature, scores=scores)
     length = fitted.encoder.max_length
     save_classifier(fitted.model, fitted.tokenizer, context.out / "model", task=task, max_length=length, card=card)

@@ -29,7 +29,7 @@ from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
 from petkit.report import write_report
 from petkit.rowfiles import load_rows, save_rows
-from petkit.rows import UNLABELED, Rows
+from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, recorded
 from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
 from petkit.stages import ROWS
@@ -215,7 +215,7 @@ def read_data(
         "labeled_in_pool": separated.labelled_in_pool,
         "overlap": list(separated.overlap),
         "blank_dropped": sum(reading.blank_dropped for reading in readings),
-        "test_unlabeled": len(tested) - _labeled(tested),
+        "test_unlabeled": len(tested) - tested.labeled,
     }
     return Data(labeled, pool, tested, facts)
 
@@ -225,10 +225,6 @@ def _check_standard_input(sources: Mapping[str, Any]) -> None:
     flags = [flag for flag, source in sources.items() if source == "-" or (isinstance(source, list | tuple) and "-" in source)]
     if len(flags) > 1:
         raise DataError(f"standard input (-) can be read once, and it is given for {' and '.join(flags)}")
-
-
-def _labeled(rows: Rows) -> int:
-    return sum(label != UNLABELED for label in rows.labels)
 
 
 def _check_data(task: Task, data: Data, settings: Settings) -> None:

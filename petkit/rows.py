@@ -38,6 +38,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def labeled(self) -> int:
+        """How many rows have a label."""
+        return sum(label != UNLABELED for label in self.labels)
+
     def row(self, index: int) -> dict[str, str]:
         """The texts of one row by field name."""
         return {name: column[index] for name, column in self.fields.items()}
