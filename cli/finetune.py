@@ -50,7 +50,9 @@ def finetune(
     prefix: Annotated[str | None, Option(metavar="TEXT", help="generate: what every source text begins with.")] = None,
     longest_target: Annotated[int | None, Option(metavar="N", help="generate: tokens to write at most; default 64.")] = None,
     beams: Annotated[int | None, Option(metavar="N", help="generate: of beam search; default 4.")] = None,
-    strategy: Annotated[str, Option(metavar="NAME", help="Which weights learn: full, last:N, gradual, lora[:RANK].")] = "full",
+    strategy: Annotated[
+        str, Option(metavar="NAME", help="Which weights learn: full, last:N, gradual, adapters[:WIDTH], lora[:RANK].")
+    ] = "full",
     allow_overlap: Annotated[
         bool, Option("--allow-overlap", help="Go on if training rows are also test rows; the report says so.")
     ] = False,

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from transformers import AutoConfig
 
+from petkit.adapted import check_width
 from petkit.backbones import FAMILIES, load_tokenizer
-from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_model_type, resolve
+from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_adapters, refuse_model_type, resolve
 from petkit.encoding.shared import units_encoder
 from petkit.errors import ModelError, SettingsError
 from petkit.pvp import Task
@@ -31,6 +32,7 @@ def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
     check_model_type(path, legal)
     config = open_pretrained(AutoConfig, path, trust_remote_code=trust_remote_code)
     refuse_model_type(path, config.model_type, legal)
+    refuse_adapters(model, config, "an ordinary classifier")
     tokens = len(load_tokenizer(model, trust_remote_code=trust_remote_code))
     if tokens > config.vocab_size:
         raise ModelError(
@@ -48,7 +50,7 @@ def check_patterns(task: Task, settings: Settings) -> None:
 
 
 def check_strategies(settings: Settings, model: str, *, trust_remote_code: bool) -> None:
-    """Raise SettingsError for a strategy that names more layers than the checkpoint has, or needs a package that is not installed."""
+    """Raise SettingsError for a strategy that the checkpoint cannot follow (layers, width of adapters) or that lacks its package."""
     parts = ("member", "classifier", "supervised")
     check_strategy({f"{part}.strategy": getattr(settings, part).strategy for part in parts}, model, trust_remote_code=trust_remote_code)
 
@@ -58,8 +60,12 @@ def check_strategy(named: Mapping[str, str], model: str, *, trust_remote_code: b
     found = {name: strategy(text) for name, text in named.items()}
     if any(how.kind == "lora" for how in found.values()):
         check_peft()
-    if any(how.kind == "last" for how in found.values()):
-        there = depth(open_pretrained(AutoConfig, resolve(model), trust_remote_code=trust_remote_code))
+    if any(how.kind in ("last", "adapters") for how in found.values()):
+        config = open_pretrained(AutoConfig, resolve(model), trust_remote_code=trust_remote_code)
+        for how in found.values():
+            if how.kind == "adapters":
+                check_width(config, int(how.number or 0))
+        there = depth(config)
         bad = [f"{name} is {how}" for name, how in found.items() if how.kind == "last" and int(how.number or 0) > there]
         if bad:
             raise SettingsError(f"{', '.join(bad)}; model {model!r} has {there} layers, so last:0 to last:{there} are legal")

@@ -28,7 +28,6 @@ from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import ModelError, SettingsError
 from petkit.finetuning.models import longest_input, open_tokenizer
 from petkit.finetuning.windows import framed
-from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
 
 __all__ = ["POOLINGS", "TokenRows", "Vectors", "load_vectors"]
 
@@ -243,6 +242,4 @@ def _open(path: str, config: Any) -> Any:
     lost = sorted(key for key in found["missing_keys"] if "pooler" not in key.split("."))
     if lost:
         raise ModelError(f"model {path!r} lacks {len(lost)} of its weights ({', '.join(lost[:3])}, ...)")
-    if hasattr(config, ADAPTERS_KEY):
-        restore_adapters(model, path)
     return (model.get_encoder() if config.is_encoder_decoder else model).eval()

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.presets import adapting_objectives, plain_objectives
-from petkit.strategies import FORMS, PLAIN_FORMS, legal_forms, strategy
+from petkit.strategies import FORMS, PLAIN_FORMS, is_legal, legal_forms, strategy
 
 __all__ = ["METHODS", "PRESETS", "Settings", "apply_changes", "batch_problems", "from_dict", "preset", "preset_for", "read_toml"]
 
@@ -177,10 +177,7 @@ def _problems(settings: Any) -> list[str]:
 def _strategy_rule(name: str, text: str) -> tuple[bool, str]:
     """Only members may keep adapters: plain transformers, which the classifier is for, knows none."""
     forms, why = (FORMS, "") if name == "member" else (PLAIN_FORMS, ", so that plain transformers opens the classifier")
-    try:
-        holds = strategy(text).kind != "adapters" or name == "member"
-    except SettingsError:
-        holds = False
+    holds = is_legal(text) and (name == "member" or strategy(text).kind != "adapters")
     return holds, f"{name}.strategy is {text!r}; {legal_forms(text, forms, why=why)}"
 
 

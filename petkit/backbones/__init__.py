@@ -28,12 +28,12 @@ from petkit.backbones.modelfiles import (
     check_tokenizer_folder,
     open_pretrained,
     quiet,
+    refuse_adapters,
     refuse_model_type,
     resolve,
 )
 from petkit.backbones.stacks import Layout, Stack, gather_slots, hidden_states, slot_states
 from petkit.errors import ModelError
-from petkit.strategies.adapters import ADAPTERS_KEY, restore_adapters
 from petkit.tensors import on
 
 if TYPE_CHECKING:
@@ -228,8 +228,6 @@ def load_masked_lm(
     model.config.update(usual)
     own = FAMILIES[config.model_type].own
     _refuse_lost(path, [key for key in found["missing_keys"] if not key.startswith(own)])
-    if hasattr(config, ADAPTERS_KEY):
-        restore_adapters(model, path)
     return MaskedLM(model, missing=[key for key in found["missing_keys"] if key.startswith(own)])
 
 
@@ -253,8 +251,7 @@ def load_classifier(
     Arguments and errors as ``load_masked_lm``.
     """
     path, config, options = _prepare(path, trust_remote_code, revision, local_files_only)
-    if hasattr(config, ADAPTERS_KEY):
-        raise ModelError(f"model {path!r} has adapters, which an ordinary classifier cannot have; take the checkpoint it was made from")
+    refuse_adapters(path, config, "an ordinary classifier")
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
     config.problem_type = "single_label_classification"

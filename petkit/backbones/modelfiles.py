@@ -18,10 +18,20 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
+from petkit.adapted import family_type, has_adapters
 from petkit.choices import did_you_mean, not_there
 from petkit.errors import ModelError
 
-__all__ = ["check_folder", "check_model_type", "check_tokenizer_folder", "open_pretrained", "quiet", "refuse_model_type", "resolve"]
+__all__ = [
+    "check_folder",
+    "check_model_type",
+    "check_tokenizer_folder",
+    "open_pretrained",
+    "quiet",
+    "refuse_adapters",
+    "refuse_model_type",
+    "resolve",
+]
 
 _FAILURES = (OSError, ValueError, RuntimeError, KeyError, TypeError, ImportError, AttributeError, SafetensorError)
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model")
@@ -114,7 +124,7 @@ def check_model_type(path: str, legal: list[str]) -> None:
     if not file.is_file():
         return
     try:
-        found = json.loads(file.read_text("utf-8")).get("model_type")
+        found = family_type(json.loads(file.read_text("utf-8")))
     except (ValueError, AttributeError) as error:
         raise ModelError(f"model {path!r}: config.json is no JSON object ({_line(error)})") from error
     refuse_model_type(path, found, legal)
@@ -124,6 +134,12 @@ def refuse_model_type(path: str, found: object, legal: list[str]) -> None:
     """Raise ModelError unless the model type ``found`` is one of ``legal``."""
     if found not in legal:
         raise ModelError(f"model {path!r} has the model type {found!r}; legal are {', '.join(legal)}")
+
+
+def refuse_adapters(path: str, config: Any, wanted: str) -> None:
+    """Raise ModelError if a transformers config is that of a model with adapters; ``wanted``: what is to be made of it."""
+    if has_adapters(config):
+        raise ModelError(f"model {path!r} has adapters, which {wanted} cannot have; take the checkpoint it was made from")
 
 
 def check_tokenizer_folder(path: str) -> None:

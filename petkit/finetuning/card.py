@@ -20,12 +20,12 @@ _DOES: Final = {
 }
 
 
-def card(kind: Kind[Any], spec: Mapping[str, Any], *, rows: int) -> str:
+def card(kind: Kind[Any], spec: Mapping[str, Any], *, rows: int, adapted: bool = False) -> str:
     """Markdown with YAML front matter. Licence and language are the checkpoint's and the data's, which petkit does not know.
 
     Args:
         spec: the unit's specification: ``model`` (the checkpoint's name), ``facts``, ``settings``.
-        rows: how many it was trained on.
+        rows: how many it was trained on. adapted: whether the model has adapters.
     """
     data = ModelCardData(pipeline_tag=kind.pipeline, library_name="transformers", tags=["petkit"])
     labels = spec["facts"].get("labels")
@@ -39,6 +39,7 @@ def card(kind: Kind[Any], spec: Mapping[str, Any], *, rows: int) -> str:
         "## Use",
         "",
         "```python",
+        *(["import petkit.adapted  # transformers alone does not know the adapters of this model"] if adapted else []),
         *_use(kind),
         "```",
         "",

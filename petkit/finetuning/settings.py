@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
-from petkit.strategies import PLAIN_FORMS, is_plain, legal_forms
+from petkit.strategies import FORMS, is_legal, legal_forms
 from petkit.training import Schedule, TrainSettings
 
 __all__ = ["KINDS", "OPTIONS", "RECIPES", "TARGETS", "FinetuneSettings", "check_kind"]
@@ -88,8 +88,7 @@ class FinetuneSettings:
         target: one of ``TARGETS``. prefix: what every source text begins with. longest_target: tokens to write at most.
         beams: of beam search (generate).
         token_budget: positions per batch where nothing is learned.
-        strategy: which weights learn (see ``petkit.strategies``); "full" means all. Adapters, which plain transformers does not know, are
-            not legal.
+        strategy: which weights learn (see ``petkit.strategies``); "full" means all.
         threads: of the CPU; None for ``petkit.compute.default_threads``. deterministic: by kernels that give the same numbers every time.
     """
 
@@ -175,7 +174,7 @@ class FinetuneSettings:
             ((self.max_length or 0) >= 8, f"max_length is {self.max_length}; at least 8 is legal"),
             (self.token_budget >= 1, f"token_budget is {self.token_budget}; at least 1 is legal"),
             (self.threads is None or self.threads >= 1, f"threads is {self.threads}; at least 1 is legal"),
-            (is_plain(self.strategy), f"strategy is {self.strategy!r}; {legal_forms(self.strategy, PLAIN_FORMS)}"),
+            (is_legal(self.strategy), f"strategy is {self.strategy!r}; {legal_forms(self.strategy, FORMS)}"),
         ]
 
     def _rules(self, kind: str) -> list[tuple[bool, str]]:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from petkit.adapted import has_adapters
 from petkit.backbones.plain import save_for_pipelines
 from petkit.canonical import hash_json
 from petkit.compute import computing
@@ -55,7 +56,7 @@ def model_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
         model = kind.open(spec["model"], job, context.seed_for("finetune", "head"))
         trained = fit(model, lessons, job, seed=context.seed_for("finetune"), context=context)
     save_for_pipelines(model, job.tokenizer, context.out, max_length=job.settings.max_length or 0)
-    write_text(context.out / "README.md", card(kind, spec, rows=len(rows)))
+    write_text(context.out / "README.md", card(kind, spec, rows=len(rows), adapted=has_adapters(model.config)))
     return {
         "steps": trained.steps,
         "losses": trained.losses,

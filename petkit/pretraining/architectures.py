@@ -12,7 +12,7 @@ import transformers
 
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm
 from petkit.backbones.dropout import set_dropout
-from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, resolve
+from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_adapters, resolve
 from petkit.choices import legal_are
 from petkit.errors import ModelError, SettingsError, raise_problems
 from petkit.objectives import (
@@ -224,6 +224,7 @@ def open_model(path: str, objectives: Sequence[Any], *, dropout: float | None = 
     config = open_pretrained(transformers.AutoConfig, local, trust_remote_code=trust_remote_code)
     if config.model_type not in legal:
         raise ModelError(f"model {path!r} has the model type {config.model_type!r}; legal are {', '.join(legal)}")
+    refuse_adapters(path, config, "a model that is pretrained further")
     row = check_learnable(config.model_type, objectives)
     kinds = {kind_of(objective) for objective in objectives}
     if "replaced" in kinds:

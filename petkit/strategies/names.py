@@ -10,7 +10,7 @@ from typing import Final, Literal
 from petkit.choices import did_you_mean
 from petkit.errors import SettingsError
 
-__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "is_plain", "legal_forms", "strategy"]
+__all__ = ["FORMS", "FULL", "PLAIN_FORMS", "Strategy", "is_legal", "legal_forms", "strategy"]
 
 Kind = Literal["full", "last", "gradual", "adapters", "lora"]
 
@@ -42,16 +42,17 @@ class Strategy:
 FULL: Final = Strategy()
 
 
-def is_plain(text: str) -> bool:
-    """Whether a strategy is written legally and leaves a model as plain transformers knows it.
+def is_legal(text: str) -> bool:
+    """Whether a strategy is written legally.
 
-    >>> is_plain("last:2"), is_plain("adapters"), is_plain("some")
-    (True, False, False)
+    >>> is_legal("last:2"), is_legal("some")
+    (True, False)
     """
     try:
-        return strategy(text).kind != "adapters"
+        strategy(text)
     except SettingsError:
         return False
+    return True
 
 
 def legal_forms(text: str, forms: Sequence[str], *, why: str = "") -> str:

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import nn
 
+from petkit.adapted import insert_adapters
 from petkit.backbones import MaskedLM
 from petkit.errors import SettingsError
-from petkit.strategies.adapters import adapter_parameters, insert_adapters
+from petkit.strategies.adapters import adapter_parameters
 from petkit.strategies.anatomy import encoder_norms, head_parameters, parts
 from petkit.strategies.lora import inject_lora, merge_lora
 from petkit.strategies.names import Strategy

@@ -16,6 +16,7 @@ from petkit.errors import ModelError, SettingsError
 from petkit.files import write_tensors
 from petkit.pretraining.tokenizers import new_tokenizer
 from petkit.representations import TokenRows, Vectors, load_vectors
+from petkit.strategies.adapters import adapter_parameters
 from petkit.training import seeded
 from tests.builders import FAMILIES, sentences, tiny_masked_lm, tokenizer
 from tests.petkit.finetuning.tiny import reader, writer
@@ -157,7 +158,12 @@ def test_a_member_with_adapters_is_asked_with_them(tmp_path: Path) -> None:
     with torch.inference_mode():
         expected = model.model.bert(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0].numpy()
     np.testing.assert_allclose(vectors.token_states(rows), expected, atol=1e-5)
-    _, without = plain_states(tmp_path, TEXTS[0], max_length=400)
+    _, by_transformers = plain_states(tmp_path, TEXTS[0], max_length=400)
+    np.testing.assert_allclose(by_transformers, expected, atol=1e-5)
+    with torch.inference_mode():
+        for weight in adapter_parameters(model.model):
+            weight.zero_()
+        without = model.model.bert(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0].numpy()
     assert abs(without - expected).max() > 1e-2
 
 

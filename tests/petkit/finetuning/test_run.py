@@ -88,6 +88,27 @@ def test_fewer_weights_are_trained_and_plain_transformers_opens_the_model(
     assert pipeline("text-classification", model=str(found.model))("A text.")[0]["label"] in ("long", "short")
 
 
+def test_a_model_with_adapters_is_opened_after_one_import_and_trained_on(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
+    found = run(tmp_path / "run", model, rows, replace(FEW, strategy="adapters:4", learning_rate=0.05))
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (model, found.model))
+    embeddings = "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(before[embeddings], after[embeddings])
+    up = [value for name, value in after.items() if name.endswith("adapter.up.weight")]
+    assert len(up) == 4
+    assert all(value.abs().max() > 2.1e-3 for value in up), "beyond where they start"
+    assert found.report["trained"]["trained_share"] < 1
+    assert "import petkit.adapted" in (found.model / "README.md").read_text()
+    classify = pipeline("text-classification", model=str(found.model))
+    for line in map(json.loads, (found.predictions or Path()).read_text("utf-8").splitlines()):
+        one = classify(line["texts"][0], truncation=True)[0]
+        assert (one["label"], one["score"]) == (line["predicted_label"], pytest.approx(line["score"], abs=1e-5))
+    again = run(tmp_path / "again", str(found.model), rows, replace(FEW, strategy="adapters:4", learning_rate=0.05))
+    assert set(load_file(again.model / "model.safetensors")) == set(after)
+    with pytest.raises(SettingsError, match="has adapters of width 4 already; strategy adapters:4 trains them on"):
+        run(tmp_path / "wider", str(found.model), rows, replace(FEW, strategy="adapters:8"))
+    assert not (tmp_path / "wider").exists()
+
+
 def test_without_test_rows_there_are_no_predictions(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
     found = finetune("classify", model=model, train=rows["train"], out=tmp_path / "run", settings=FEW)
     assert found.predictions is None

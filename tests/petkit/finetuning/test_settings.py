@@ -50,8 +50,8 @@ def test_settings_of_another_kind_are_refused() -> None:
 
 
 def test_only_what_is_there_can_be_chosen() -> None:
-    with pytest.raises(SettingsError, match="strategy is 'adapters'; legal are full, last:N, gradual, lora"):
-        FinetuneSettings(strategy="adapters").resolved("classify")
+    with pytest.raises(SettingsError, match="strategy is 'adaptor'; legal are full, last:N, gradual, adapters"):
+        FinetuneSettings(strategy="adaptor").resolved("classify")
     with pytest.raises(SettingsError, match="'guess'; legal are classify, tag, answer, generate"):
         FinetuneSettings().resolved("guess")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -10,11 +9,12 @@ import pytest
 import torch
 import transformers
 
+from petkit.adapted import insert_adapters
 from petkit.backbones import MaskedLM, load_classifier, load_masked_lm
 from petkit.errors import ModelError, SettingsError
 from petkit.scoring import score_rows
 from petkit.strategies import strategy
-from petkit.strategies.adapters import Adapter, insert_adapters
+from petkit.strategies.adapters import Adapter
 from petkit.strategies.anatomy import encoder_norms, head_parameters, layers
 from petkit.strategies.preparing import prepared
 from petkit.training import seeded
@@ -123,14 +123,14 @@ def test_a_member_is_saved_and_opened_with_its_adapters(family: str, tmp_path: P
     scores = [score_rows(m, encoder_of(family), UNLABELED, TOPICS.pvps[1], token_budget=256) for m in (model, again)]
     assert (scores[0] == scores[1]).all()
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
-    assert json.loads((tmp_path / "config.json").read_text("utf-8"))["petkit_adapters"] == 4
 
 
 def test_adapters_with_missing_weights_are_refused(tmp_path: Path) -> None:
     plain = random_masked_lm("bert")
-    plain.config.petkit_adapters = 4
-    plain.save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match=r"lacks 16 weights of its adapters \(bert\.encoder\.layer\.0\.attention\.output\.dense\.adapter"):
+    weights = plain.state_dict()
+    insert_adapters(plain, 4)
+    plain.save_pretrained(tmp_path, state_dict=weights)
+    with pytest.raises(ModelError, match=r"lacks 16 of its encoder's weights \(bert\.encoder\.layer\.0\.attention\.output\.dense\.adapter"):
         load_masked_lm(str(tmp_path))
 
 
@@ -154,7 +154,7 @@ def test_adapters_that_are_there_are_trained_on_or_refused(tmp_path: Path) -> No
 
 
 def test_classifiers_take_adapters_in_transformers_own_forward_too() -> None:
-    """The library can do it, though settings refuse it: a folder that plain transformers opens would lack them."""
+    """Settings refuse it for the classifier of a PET run, which plain transformers has to open; fine-tuning takes them."""
     model, _, _ = classifier_of("bert", "adapters:4")
     assert isinstance(model, transformers.BertForSequenceClassification)
     assert all(p.abs().max() > 2.1e-3 for name, p in model.named_parameters() if name.endswith("adapter.up.weight")), (

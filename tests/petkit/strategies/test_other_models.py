@@ -10,9 +10,10 @@ import torch
 import transformers
 from torch import Tensor
 
+from petkit.adapted import insert_adapters
 from petkit.errors import SettingsError
 from petkit.strategies import strategy
-from petkit.strategies.adapters import Adapter, insert_adapters
+from petkit.strategies.adapters import Adapter
 from petkit.strategies.anatomy import depth, ends, head_parameters, layers, parts, queries
 from petkit.strategies.lora import inject_lora, merge_lora
 from petkit.strategies.preparing import prepared

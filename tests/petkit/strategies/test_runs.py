@@ -60,8 +60,8 @@ def test_a_whole_run_with_generations(how: str, model: Path, tmp_path: Path) -> 
 def test_only_members_with_adapters_keep_more_than_a_plain_model(model: Path, tmp_path: Path) -> None:
     tiny_run(tmp_path / "run", model, "pet", settings=settings_of("adapters:4"))
     member, classifier = (tmp_path / "run" / place / "config.json" for place in ("stages/g0-p0-s0/model", "classifier"))
-    assert json.loads(member.read_text("utf-8"))["petkit_adapters"] == 4
-    assert "petkit_adapters" not in json.loads(classifier.read_text("utf-8"))
+    assert json.loads(member.read_text("utf-8"))["model_type"] == "petkit.adapted"
+    assert json.loads(classifier.read_text("utf-8"))["model_type"] == "bert"
     assert any(".adapter." in name for name, _ in load_masked_lm(str(member.parent)).named_parameters())
 
 
