@@ -21,6 +21,10 @@ def finetune(
     out: Annotated[Path, Option(metavar="DIR", help="The run folder: new, empty, or an unfinished run; the model ends in DIR/model.")],
     model: ModelName = "builtin",
     test: Annotated[str | None, Option(metavar="F", help="Rows for predictions and scores, never trained on.")] = None,
+    development: Annotated[
+        str | None,
+        Option(metavar="F", help="Labelled rows, scored apart from the test; of --no-answer they fit the threshold, nothing else."),
+    ] = None,
     epochs: Annotated[float | None, Option(metavar="X", help="Passes over the training rows; default 3.")] = None,
     steps: Annotated[int | None, Option(metavar="N", help="Updates, instead of --epochs.")] = None,
     batch: Annotated[int | None, Option(metavar="N", help="Rows per update; default 32.")] = None,
@@ -42,7 +46,11 @@ def finetune(
     tag_column: Annotated[str | None, Option(metavar="COLUMN", help="tag: lists of BIO tags; default tags.")] = None,
     no_answer: Annotated[bool, Option("--no-answer", help="answer: a question may have none.")] = False,
     null_threshold: Annotated[
-        float | None, Option(metavar="X", help="answer: none if the null score is more than X above the best answer's; default 0.")
+        float | None,
+        Option(
+            metavar="X",
+            help="answer: none if the null score is more than X above the best answer's; default: fitted on --development, else 0.",
+        ),
     ] = None,
     n_best: Annotated[int | None, Option(metavar="N", help="answer: candidates listed per question; default 20.")] = None,
     longest_answer: Annotated[int | None, Option(metavar="N", help="answer: tokens of one at most; default 30.")] = None,
@@ -54,7 +62,7 @@ def finetune(
         str, Option(metavar="NAME", help="Which weights learn: full, last:N, gradual, adapters[:WIDTH], lora[:RANK].")
     ] = "full",
     allow_overlap: Annotated[
-        bool, Option("--allow-overlap", help="Go on if training rows are also test rows; the report says so.")
+        bool, Option("--allow-overlap", help="Go on if training, development and test rows share some; the report says so.")
     ] = False,
     precision: Annotated[
         str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
@@ -105,6 +113,7 @@ def finetune(
             model=model,
             train=train,
             test=test,
+            development=development,
             out=out,
             settings=settings,
             allow_overlap=allow_overlap,
@@ -112,21 +121,26 @@ def finetune(
             on_notice=reporter.notice,
         )
     paths = {"path": str(out), "model_folder": str(result.model), "predictions": str(result.predictions) if result.predictions else None}
+    if result.development_predictions:
+        paths["development_predictions"] = str(result.development_predictions)
     print_json({**result.report, **paths}) if as_json else _show(result.report, paths)
 
 
 def _show(report: dict[str, Any], paths: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    scores = report["test"]
-    line = "Nothing is scored: no test rows say what is right (--test)." if scores is None else _scores(scores)
-    console.print(Text(line), soft_wrap=True)
-    console.print(Text(f"Model: {paths['model_folder']}"), soft_wrap=True)
-    if paths["predictions"]:
-        console.print(Text(f"Predictions: {paths['predictions']}"), soft_wrap=True)
-    console.print(Text(f"Report: {Path(paths['path']) / 'report.json'}"), soft_wrap=True)
+    predictions = {"Predictions": paths["predictions"], "Predictions of development rows": paths.get("development_predictions")}
+    lines = [
+        *(_scores(report) or ["Nothing is scored: no test rows say what is right (--test)."]),
+        f"Model: {paths['model_folder']}",
+        *(f"{name}: {path}" for name, path in predictions.items() if path),
+        f"Report: {Path(paths['path']) / 'report.json'}",
+    ]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
 
 
-def _scores(scores: dict[str, Any]) -> str:
+def _scores(report: dict[str, Any]) -> list[str]:
     from petkit.report.names import FINETUNING_NAMES
 
-    return f"Test: {spelled(scores, FINETUNING_NAMES)}"
+    scored = {"Development": report.get("development"), "Test": report["test"]}
+    return [f"{name}: {spelled(scores, FINETUNING_NAMES)}" for name, scores in scored.items() if scores is not None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,13 +21,14 @@ from petkit.encoding.encoded import Encoded
 from petkit.encoding.tokenizing import Spans, plain_tokenizer
 from petkit.errors import DataError, SettingsError
 from petkit.finetuning.exactmatch import answer_scores
-from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
+from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction, Tuned
 from petkit.finetuning.loop import batches
 from petkit.finetuning.models import ENCODERS, open_model
 from petkit.finetuning.rows import Question
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.spans import WindowScores, best_spans, null_score
 from petkit.finetuning.squad import read_questions
+from petkit.finetuning.threshold import DEFAULT, at_threshold, fit_threshold, threshold_story
 from petkit.finetuning.windows import encode_rows, framed, windows
 from petkit.tensors import on
 
@@ -176,15 +178,24 @@ def _prediction(row: Question, scores: Sequence[WindowScores], settings: Finetun
         for span, share in zip(spans, shares, strict=False)
     ]
     difference = null - spans[0].score if spans else None
-    none = not spans or (bool(settings.no_answer) and (difference or 0.0) > (settings.null_threshold or 0.0))
-    best = {"answer": "", "start": None} if none else {"answer": listed[0]["answer"], "start": listed[0]["start"]}
-    return {**best, "null_difference": difference, "n_best": listed}
+    given = DEFAULT if settings.null_threshold is None else settings.null_threshold
+    return at_threshold({"null_difference": difference, "n_best": listed}, given if settings.no_answer else math.inf)
 
 
 def score(rows: Sequence[Question], predictions: Sequence[Prediction], _job: Job) -> dict[str, Any] | None:
     """Exact match and F1 over the questions whose answers are known."""
     known = [(prediction["answer"], row.answers) for row, prediction in zip(rows, predictions, strict=True) if row.answers is not None]
     return answer_scores([answer for answer, _ in known], [golds for _, golds in known]) if known else None
+
+
+def tune(rows: Sequence[Question], predictions: Sequence[Prediction], job: Job) -> Tuned | None:
+    """The null threshold, fitted on the questions whose answers are known; None where it is given, or every question has an answer."""
+    if not job.settings.no_answer or job.settings.null_threshold is not None:
+        return None
+    known = [(prediction, row.answers) for row, prediction in zip(rows, predictions, strict=True) if row.answers is not None]
+    found = fit_threshold([prediction for prediction, _ in known], [golds for _, golds in known])
+    decided = [at_threshold(prediction, found["value"]) for prediction in predictions]
+    return Tuned({"null_threshold": found["value"]}, {"null_threshold": found}, threshold_story(found), decided)
 
 
 ANSWER: Final = Kind(
@@ -198,4 +209,5 @@ ANSWER: Final = Kind(
     lessons=lessons,
     predict=predict,
     score=score,
+    tune=tune,
 )

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCardData
 
 from petkit.finetuning.kind import Kind
 
-__all__ = ["card"]
+__all__ = ["card", "with_decided"]
 
 _CLASSES: Final = {"answer": "AutoModelForQuestionAnswering", "generate": "AutoModelForSeq2SeqLM"}
 _DOES: Final = {
@@ -48,6 +48,12 @@ def card(kind: Kind[Any], spec: Mapping[str, Any], *, rows: int, adapted: bool =
         *settings,
     ]
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(body) + "\n"
+
+
+def with_decided(text: str, settings: Mapping[str, Any], story: str) -> str:
+    """A card with what development rows decided after training: the settings by name, and the story of how, one sentence."""
+    lines = [f"- {name}: {value}, in config.json too" for name, value in settings.items()]
+    return "\n".join([text, "## Decided on development rows", "", *lines, "", f"{story[:1].upper()}{story[1:]}."]) + "\n"
 
 
 def _use(kind: Kind[Any]) -> list[str]:

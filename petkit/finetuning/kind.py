@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from petkit.batching import Batch
 from petkit.encoding.encoded import Encoded
 from petkit.finetuning.settings import FinetuneSettings
 
-__all__ = ["Facts", "Job", "Kind", "Lessons", "Prediction"]
+__all__ = ["Facts", "Job", "Kind", "Lessons", "Prediction", "Tuned"]
 
 R = TypeVar("R")
 
@@ -60,6 +60,19 @@ class Lessons:
         return float(self.terms[chosen].sum() / max(1, self.terms[among].sum()))
 
 
+class Tuned(NamedTuple):
+    """What development rows decided after training.
+
+    ``settings``: by name, in place of what was left open. ``report``: how each of them was found, by the same names, in JSON; in words
+    in ``story``. ``predictions``: those of the development rows under these settings.
+    """
+
+    settings: Mapping[str, Any]
+    report: Mapping[str, Mapping[str, Any]]
+    story: str
+    predictions: list[Prediction]
+
+
 @dataclass(frozen=True)
 class Kind(Generic[R]):
     """A kind of fine-tuning. All functions are pure but for ``open``, which reads a checkpoint.
@@ -73,6 +86,8 @@ class Kind(Generic[R]):
         lessons: rows, job -> lessons.
         predict: model, rows, job -> a prediction per row.
         score: rows, predictions, job -> scores; None if no row says what is right.
+        tune: development rows, of which some say what is right, their predictions, job -> what they decide; None if nothing is left
+            open. Kinds that leave nothing open have no such function.
     """
 
     name: str
@@ -85,3 +100,4 @@ class Kind(Generic[R]):
     lessons: Callable[[Sequence[R], Job], Lessons]
     predict: Callable[[Any, Sequence[R], Job], list[Prediction]]
     score: Callable[[Sequence[R], Sequence[Prediction], Job], dict[str, Any] | None]
+    tune: Callable[[Sequence[R], Sequence[Prediction], Job], Tuned | None] | None = None

@@ -6,13 +6,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from petkit.data import normalise
 from petkit.errors import DataError
 from petkit.files import write_text
 
-__all__ = ["LabelledText", "Question", "SourceText", "TaggedSentence", "load_rows", "refuse_overlap", "save_rows"]
+__all__ = ["LabelledText", "Question", "SourceText", "TaggedSentence", "load_rows", "refuse_overlap", "refuse_unlabelled", "save_rows"]
 
 R = TypeVar("R", "LabelledText", "TaggedSentence", "Question", "SourceText")
 
@@ -30,6 +30,11 @@ class LabelledText:
         """What must not be in the training rows and in the test rows."""
         return self.texts
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it says what is right."""
+        return self.label is not None
+
 
 @dataclass(frozen=True)
 class TaggedSentence:
@@ -43,6 +48,11 @@ class TaggedSentence:
     def content(self) -> Sequence[str]:
         """See ``LabelledText``."""
         return self.tokens
+
+    @property
+    def labelled(self) -> bool:
+        """See ``LabelledText``."""
+        return self.tags is not None
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,11 @@ class Question:
         """See ``LabelledText``."""
         return (self.question, self.context)
 
+    @property
+    def labelled(self) -> bool:
+        """See ``LabelledText``."""
+        return self.answers is not None
+
 
 @dataclass(frozen=True)
 class SourceText:
@@ -73,6 +88,11 @@ class SourceText:
     def content(self) -> Sequence[str]:
         """See ``LabelledText``."""
         return (self.source,)
+
+    @property
+    def labelled(self) -> bool:
+        """See ``LabelledText``."""
+        return bool(self.targets)
 
 
 def save_rows(path: Path, rows: Sequence[LabelledText | TaggedSentence | Question | SourceText]) -> None:
@@ -92,16 +112,28 @@ def load_rows(path: Path, kind: Callable[..., R]) -> list[R]:
     return [kind(**json.loads(line)) for line in path.read_text("utf-8").split("\n") if line]
 
 
-def refuse_overlap(train: Sequence[R], test: Sequence[R], *, allow: bool) -> list[str]:
-    """The ids of training rows that equal a test row (blanks and case do not count); DataError if there are any, unless allowed."""
-    tested = {_key(row): row.id for row in test}
-    found = {row.id: tested[key] for row in train if (key := _key(row)) in tested}
+def refuse_unlabelled(development: Sequence[R]) -> None:
+    """DataError if no development row says what is right: then they are of no use."""
+    if not any(row.labelled for row in development):
+        raise DataError(f"--development takes labelled rows, and none of its {len(development)} says what is right")
+
+
+_CALLED: Final = {"train": "training", "development": "development", "test": "test"}
+
+
+def refuse_overlap(rows: Sequence[R], others: Sequence[R], *, parts: tuple[str, str], allow: bool) -> list[str]:
+    """The ids of rows that equal one of the others (blanks and case do not count); DataError if there are any, unless allowed.
+
+    ``parts``: what both are: train, development or test.
+    """
+    known = {_key(row): row.id for row in others}
+    found = {row.id: known[key] for row in rows if (key := _key(row)) in known}
     if found and not allow:
         named = ", ".join(f"{name!r} is {other!r}" for name, other in list(found.items())[:5])
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise DataError(
-            f"training rows must not be test rows (blanks and case do not count), and {len(found)} are: {named}{more}; remove them from "
-            "--train or --test, or give --allow-overlap, which the report will say"
+            f"{_CALLED[parts[0]]} rows must not be {_CALLED[parts[1]]} rows (blanks and case do not count), and {len(found)} are: "
+            f"{named}{more}; remove them from --{parts[0]} or --{parts[1]}, or give --allow-overlap, which the report will say"
         )
     return list(found)
 

@@ -9,19 +9,19 @@ from typing import Any
 
 from petkit.canonical import plain
 from petkit.compute import accelerator, choose_device, computing_on, resumed_threads
-from petkit.errors import ModelError, SettingsError
+from petkit.errors import DataError, ModelError, SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_bytes, write_json
 from petkit.finetuning.kind import Kind
 from petkit.finetuning.kinds import kind_of
 from petkit.finetuning.models import longest_input, open_config, open_tokenizer
-from petkit.finetuning.rouge import ROUGE_MISSING, rouge_is_there
-from petkit.finetuning.rows import refuse_overlap, save_rows
+from petkit.finetuning.outcome import notices_of, publish_model, report_of
+from petkit.finetuning.rows import refuse_overlap, refuse_unlabelled, save_rows
 from petkit.finetuning.settings import FinetuneSettings
-from petkit.finetuning.stages import INCOMING, MODEL, PREDICTIONS, ROWS, fingerprint
+from petkit.finetuning.stages import DEVELOPMENT, INCOMING, MODEL, PREDICTIONS, ROWS, fingerprint
 from petkit.pipeline import as_recorded, ignore
 from petkit.prechecks import check_strategy
-from petkit.provenance import checkpoint_digest, library_versions, publish
+from petkit.provenance import checkpoint_digest, library_versions
 from petkit.runs import RunFolder
 from petkit.units import Unit
 from petkit.withdrawing import withdrawn_if_refused
@@ -30,15 +30,25 @@ __all__ = ["FinetuneResult", "finetune"]
 
 OnNotice = Callable[[str], None]
 
+PAIRS = (("train", "test"), ("development", "test"), ("development", "train"))
+"""Parts that share no row: of the first none is in the second."""
+
+FILES = {PREDICTIONS: "predictions.jsonl", DEVELOPMENT: "development-predictions.jsonl"}
+"""Units that predict, and where users find the predictions."""
+
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """A finished run: its folder, its report as in report.json, the model's folder, and the predictions (None without test rows)."""
+    """A finished run: its folder, its report as in report.json, the model's folder, and the predictions (None without test rows).
+
+    ``development_predictions``: those of the development rows, None without.
+    """
 
     path: Path
     report: dict[str, Any]
     model: Path
     predictions: Path | None
+    development_predictions: Path | None = None
 
 
 def finetune(
@@ -48,6 +58,7 @@ def finetune(
     train: str,
     out: str | Path,
     test: str | None = None,
+    development: str | None = None,
     settings: FinetuneSettings | None = None,
     allow_overlap: bool = False,
     on_event: OnEvent = silent,
@@ -58,8 +69,10 @@ def finetune(
     Args:
         kind: classify, tag, answer or generate (see ``petkit.finetuning.settings.KINDS``).
         model: a checkpoint's folder, a name on the hub, or ``builtin``. train, test: a source of rows each (see docs/finetune.md).
+        development: a source of labelled rows, predicted and scored after training. They fit the null threshold of answers if a question
+            may have none and no threshold is given, and decide nothing else.
         settings: None takes the recipe of the kind throughout.
-        allow_overlap: training rows may equal test rows; stamped on the report.
+        allow_overlap: training, development and test rows may equal each other; stamped on the report.
         on_event: told of the progress of units. on_notice: told, once each, what the user should know.
 
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
@@ -72,7 +85,13 @@ def finetune(
     check_strategy({"strategy": resolved.strategy}, model)
     rows = {"train": chosen.read(train, resolved), "test": chosen.read(test, resolved) if test is not None else []}
     facts = chosen.facts(rows["train"], rows["test"], resolved)
-    overlap = refuse_overlap(rows["train"], rows["test"], allow=allow_overlap)
+    if development is not None:
+        rows["development"] = chosen.read(development, resolved)
+        _check_development(chosen, rows, resolved)
+        resolved = _left_open(resolved, given)
+    overlaps = {
+        (one, other): refuse_overlap(rows[one], rows[other], parts=(one, other), allow=allow_overlap) for one, other in PAIRS if one in rows
+    }
     common = plain({"kind": kind, "model": model, "settings": asdict(resolved), "facts": facts, "seed": resolved.seed})
     inputs = {part: fingerprint(found) for part, found in rows.items()} | {"model": checkpoint_digest(model)}
     with (
@@ -82,20 +101,36 @@ def finetune(
         told += [f"version changed since the run began: {change}" for change in run.version_changes]
         for notice in computing_on(resolved.device, resolved.precision):
             on_notice(notice)  # now, and not in the report, whose run.json has it
-        units = _units(common, inputs, tested=bool(rows["test"]))
+        units = _units(common, inputs, tested=bool(rows["test"]), developed="development" in rows)
         _take_rows(run, units[0], rows)
         run_all(units, run, on_event=on_event)
         if (run.root / INCOMING).exists():
             remove(run.root / INCOMING)
-        told += _notices(run, resolved, overlap, tested=bool(rows["test"]))
-        report = _report(run, common, rows, inputs, overlap, told)
-        publish(run.path(MODEL), root / "model")
-        if rows["test"]:
-            write_bytes(root / "predictions.jsonl", (run.path(PREDICTIONS) / "predictions.jsonl").read_bytes())
+        names = [unit.name for unit in units]
+        told += notices_of(run, names, resolved, overlaps)
+        report = report_of(run, names, common, rows, inputs, overlaps, told)
+        publish_model(run, names)
+        predicted = {name: root / file for name, file in FILES.items() if name in names}
+        for name, file in predicted.items():
+            write_bytes(file, (run.path(name) / "predictions.jsonl").read_bytes())
         write_json(root / "report.json", report)
     for notice in told:
         on_notice(notice)
-    return FinetuneResult(root, report, root / "model", root / "predictions.jsonl" if rows["test"] else None)
+    return FinetuneResult(root, report, root / "model", predicted.get(PREDICTIONS), predicted.get(DEVELOPMENT))
+
+
+def _check_development(kind: Kind[Any], rows: Mapping[str, Sequence[Any]], settings: FinetuneSettings) -> None:
+    """Raise DataError for development rows of which none is labelled, or that do not fit the training rows."""
+    refuse_unlabelled(rows["development"])
+    try:
+        kind.facts(rows["train"], rows["development"], settings)
+    except DataError as error:  # the kinds call all rows test rows that are held against the training rows
+        raise DataError(str(error).replace("test rows", "development rows")) from error
+
+
+def _left_open(settings: FinetuneSettings, given: FinetuneSettings) -> FinetuneSettings:
+    """With the null threshold, if one plays a part and none is given, left to the development rows: None."""
+    return replace(settings, null_threshold=None) if settings.no_answer and given.null_threshold is None else settings
 
 
 def _on_this_machine(root: Path, settings: FinetuneSettings) -> FinetuneSettings:
@@ -123,13 +158,16 @@ def _fitting(kind: Kind[Any], model: str, given: FinetuneSettings, resolved: Fin
     return replace(resolved, max_length=longest, stride=resolved.stride if stride is None else stride)
 
 
-def _units(common: Mapping[str, Any], inputs: Mapping[str, str], *, tested: bool) -> list[Unit]:
+def _units(common: Mapping[str, Any], inputs: Mapping[str, str], *, tested: bool, developed: bool) -> list[Unit]:
     """What has to be done, in order."""
-    parts = {part: inputs[part] for part in ("train", "test")}
+    parts = {part: inputs[part] for part in ("train", "test", "development") if part in inputs}
     units = [Unit(ROWS, "petkit.finetuning.stages:rows_unit", {"kind": common["kind"], "fingerprints": parts})]
     units.append(Unit(MODEL, "petkit.finetuning.stages:model_unit", {**common, "model_digest": inputs["model"]}, needs=(ROWS,)))
+    if developed:
+        units.append(Unit(DEVELOPMENT, "petkit.finetuning.stages:development_unit", common, needs=(ROWS, MODEL)))
     if tested:
-        units.append(Unit(PREDICTIONS, "petkit.finetuning.stages:predictions_unit", common, needs=(ROWS, MODEL)))
+        needs = (ROWS, MODEL, DEVELOPMENT) if developed else (ROWS, MODEL)
+        units.append(Unit(PREDICTIONS, "petkit.finetuning.stages:predictions_unit", common, needs=needs))
     return units
 
 
@@ -140,46 +178,3 @@ def _take_rows(run: RunFolder, unit: Unit, rows: Mapping[str, Sequence[Any]]) ->
     make_directory(run.root / INCOMING)
     for part, found in rows.items():
         save_rows(run.root / INCOMING / f"{part}.jsonl", found)
-
-
-def _notices(run: RunFolder, settings: FinetuneSettings, overlap: Sequence[str], *, tested: bool) -> list[str]:
-    """What the user should know of the rows and of the scores."""
-    counts = run.record(MODEL)["counts"]
-    notices = [f"{count} {what}" for what, count in counts.items() if count]
-    if overlap:
-        notices.append(f"{len(overlap)} training rows equal a test row (--allow-overlap); test scores are too good")
-    if tested and run.record(PREDICTIONS)["cut"]:
-        notices.append(f"{run.record(PREDICTIONS)['cut']} test rows cut to --max-length")
-    if tested and run.record(PREDICTIONS)["test"] is None:
-        notices.append("nothing is scored: no test row says what is right")
-    if tested and settings.target == "text" and not rouge_is_there():
-        notices.append(ROUGE_MISSING)
-    return notices
-
-
-def _report(
-    run: RunFolder,
-    common: Mapping[str, Any],
-    rows: Mapping[str, Sequence[Any]],
-    inputs: Mapping[str, str],
-    overlap: Sequence[str],
-    notices: Sequence[str],
-) -> dict[str, Any]:
-    """report.json."""
-    learned = run.record(MODEL)
-    names = [ROWS, MODEL, *([PREDICTIONS] if rows["test"] else [])]
-    return {
-        "schema": 1,
-        "kind": "finetuning",
-        "task": common["kind"],
-        "model": common["model"],
-        "settings": common["settings"],
-        "labels": common["facts"].get("labels"),
-        "rows": {part: len(found) for part, found in rows.items()},
-        "inputs": dict(inputs),
-        "trained": learned,
-        "test": run.record(PREDICTIONS)["test"] if rows["test"] else None,
-        "overlap": list(overlap),
-        "notices": list(notices),
-        "seconds": {name: run.stage_record(name).seconds for name in names},
-    }

@@ -83,7 +83,8 @@ class FinetuneSettings:
         fields: columns that hold the texts: one or two (classify), or more (generate). label_column: label, number or text to write.
         token_column, tag_column: lists of words and of their tags (tag).
         stride: tokens that neighbouring windows of a long text share (tag, answer).
-        no_answer: whether a question may have none. null_threshold: it has none if the null score minus the best answer's is above.
+        no_answer: whether a question may have none. null_threshold: it has none if the null score minus the best answer's is above;
+            not given, it is 0, or fitted on development rows.
         n_best, longest_answer: answers to list, and tokens of one at most (answer).
         target: one of ``TARGETS``. prefix: what every source text begins with. longest_target: tokens to write at most.
         beams: of beam search (generate).

@@ -159,6 +159,54 @@ def test_the_end_names_scores_model_and_predictions(calls: list[Any]) -> None:
     assert found == {**REPORT, "path": "run", "model_folder": "run/model", "predictions": "run/predictions.jsonl"}
 
 
+def test_scores_of_development_rows_stand_before_those_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = {**REPORT, "development": {"questions": 3, "f1": 40.0}}
+
+    def finetune(kind: str, **options: Any) -> FinetuneResult:
+        assert options["development"] == "dev.jsonl"
+        return FinetuneResult(Path("run"), report, Path("run/model"), None, Path("run/development-predictions.jsonl"))
+
+    monkeypatch.setattr(finetuning, "finetune", finetune)
+    order = ("finetune", "answer", "--train", "a", "--development", "dev.jsonl", "--out", "run", "--device", "cpu")
+    shown = ["Development: questions 3, F1 40", "Test: rows 4, accuracy 0.75, macro-F1 0.5", "Model: run/model"]
+    named = ["Predictions of development rows: run/development-predictions.jsonl", "Report: run/report.json"]
+    assert petkit(*order).stdout.splitlines() == [*shown, *named]
+    found = json.loads(petkit(*order, "--json").stdout)
+    assert found["development"] == report["development"]
+    assert found["development_predictions"] == "run/development-predictions.jsonl"
+    report["test"] = None
+    assert petkit(*order).stdout.splitlines() == [shown[0], shown[2], *named], "something is scored"
+
+
+def test_the_help_says_what_fits_the_threshold() -> None:
+    told = " ".join(petkit("finetune", "--help").stdout.replace("│", " ").split())
+    assert "--development" in told
+    assert "default: fitted on --development, else 0" in told
+
+
+@pytest.mark.slow
+def test_a_threshold_is_fitted_from_the_command_line(tmp_path: Path) -> None:
+    model, files = tiny_masked_lm("bert", tmp_path / "m"), {}
+    for part, place in (("train", 0), ("development", 8), ("test", 16)):
+        texts = sentences()[place : place + 8]
+        rows = [
+            {"context": text, "question": "which?", "answers": [{"text": text.split()[0], "answer_start": 0}] if i % 2 else []}
+            for i, text in enumerate(texts)
+        ]
+        files[part] = tmp_path / f"{part}.jsonl"
+        files[part].write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = [word for part, path in files.items() for word in (f"--{part}", path)]
+    order = ("finetune", "answer", "--model", model, *parts, "--no-answer", "--steps", "2", "--max-length", "64", "--stride", "8")
+    found = petkit(*order, "--device", "cpu", "--out", tmp_path / "run", "--json")
+    report = json.loads(found.stdout)
+    assert report["null_threshold"]["fitted"] is True
+    assert report["development"]["f1"] == pytest.approx(report["null_threshold"]["after"]["f1"])
+    told = petkit(*order, "--device", "cpu", "--out", tmp_path / "run")
+    assert "Note: null threshold " in told.stderr
+    assert [line.split(":")[0] for line in told.stdout.splitlines()[:2]] == ["Development", "Test"]
+    petkit("finetune", "answer", "--train", files["train"], "--development", files["train"], "--out", tmp_path / "b", "--no-answer", code=2)
+
+
 @pytest.mark.parametrize(
     "scores",
     [
@@ -195,7 +243,7 @@ def test_a_model_comes_out_and_the_run_is_finished(tmp_path: Path) -> None:
         (["--text-column", "words"], "no column 'words'; the columns are 'text', 'label'; say which one holds it with --text-column"),
         (["--label-column", "kind"], "training rows have no label in column 'kind' (--label-column), first train:1"),
         (["--beams", "3"], "beams is a setting of generate, not of classify"),
-        (["--strategy", "adapters"], "strategy is 'adapters'; legal are full"),
+        (["--strategy", "adaptor"], "strategy is 'adaptor'; legal are full"),
         (["--strategy", "last:99"], "strategy is last:99"),
         (["--steps", "3", "--epochs", "2"], "epochs and steps are both given; give one"),
         (["--max-length", "9000"], "--max-length is 9000"),
