@@ -78,14 +78,14 @@ def _word(value: Any) -> str | None:
 
 
 def unseen(found: Mapping[str, str], legal: Sequence[str], *, what: str) -> None:
-    """Raise DataError if the test rows hold labels that no training row has.
+    """Raise DataError if other rows (test, development) hold labels that no training row has.
 
     Args:
-        found: label of the test rows -> id of the first row that has it. legal: those of the training rows. what: their name.
+        found: label of those rows -> id of the first row that has it. legal: those of the training rows. what: their name.
     """
     strange = {label: name for label, name in found.items() if label not in set(legal)}
     if strange:
         named = ", ".join(f"{label!r} (first in {name})" for label, name in list(strange.items())[:5])
         more = f" and {len(strange) - 5} more" if len(strange) > 5 else ""
         known = f"the training rows have {listed(legal)}{did_you_mean(list(strange), legal)}"
-        raise DataError(f"{what} of the test rows that no training row has: {named}{more}; {known}")
+        raise DataError(f"{what} that no training row has: {named}{more}; {known}")

@@ -96,7 +96,7 @@ def test_labels_come_from_the_training_rows(tmp_path: Path) -> None:
     rows = GENERATE.read(jsonl(tmp_path / "t.jsonl", [{"a": "x", "b": "z", "y": 1.0}, {"a": "u", "b": "v", "y": "no"}]), settings)
     assert rows == [SourceText("t:1", "rte a: x b: z", ["1"]), SourceText("t:2", "rte a: u b: v", ["no"])]
     assert GENERATE.facts(rows, [], settings) == {"labels": ["1", "no"]}
-    with pytest.raises(DataError, match=r"labels of the test rows that no training row has: 'x' \(first in t:1\)"):
+    with pytest.raises(DataError, match=r"labels that no training row has: 'x' \(first in t:1\)"):
         GENERATE.facts(rows, [SourceText("t:1", "a", ["x"])], settings)
     with pytest.raises(DataError, match="one label, 'no'"):
         GENERATE.facts(rows[1:], [], settings)
