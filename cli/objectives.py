@@ -49,8 +49,8 @@ def _table(rows: list[Any]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.caption = (
-        "petkit pretrain takes all but ernie, whose units are given from Python; member.objective those with a *, for which a masked "
-        "language model and text are enough."
+        "petkit pretrain takes all, ernie with --units; member.objective those with a *, for which a masked language model and text are "
+        "enough."
     )
     for header in ("name", "what exactly", "numbers", "source"):
         table.add_column(header, no_wrap=header == "name", overflow="fold")

@@ -78,6 +78,13 @@ def pretrain(
     measure_every: Annotated[
         int | None, Option(metavar="N", help="Updates between two measurements; default: a tenth of all, at least 200; 0: at the end only.")
     ] = None,
+    units: Annotated[
+        str | None,
+        Option(
+            metavar="COLUMN",
+            help="For ernie: where each text's phrases or entities stand, as a list of pairs of its characters, start and end.",
+        ),
+    ] = None,
     text_column: Annotated[str, Option(metavar="COLUMN", help="Where the text stands in files with columns.")] = "text",
     encoding: Annotated[str | None, Option(metavar="NAME", help="Of text files; default UTF-8.")] = None,
     cache: Annotated[Path | None, Option(metavar="DIR", help="Where tokenised text is kept for other runs; default: DIR/tokens.")] = None,
@@ -111,6 +118,7 @@ def pretrain(
         steps=steps,
         objectives=tuple(name.strip() for name in objective.split(",") if name.strip()),
         mask_rate=mask_rate,
+        units=units,
         init=init,
         arch=arch or "bert",
         **_size(size),

@@ -110,7 +110,7 @@ _MASKED = (
         name="ernie",
         given_units=True,
         source="Sun et al. 2019, section 3.2, arXiv 1904.09223",
-        summary="as whole-word; units are phrases or entities whose ids come with the text",
+        summary="as whole-word; units are phrases or entities that come with the text, and the words outside of them",
     ),
     replace(
         _SPANBERT,

@@ -16,7 +16,7 @@ from petkit.data.values import as_text
 from petkit.errors import DataError
 from petkit.files import digest
 
-__all__ = ["read_documents", "source_digest", "source_files"]
+__all__ = ["read_documents", "row_texts", "source_digest", "source_files", "source_parts", "text_paragraphs"]
 
 BUILTIN: Final = "builtin:docs"
 _HUB: Final = "hub:"
@@ -46,11 +46,19 @@ def read_documents(source: str, *, column: str = "text", encoding: str = ENCODIN
         from petkit.builtin.corpus import training_documents
 
         yield from training_documents()
-    elif source.startswith(_HUB) or _saved(Path(source)):
-        yield from _rows(source, column, encoding)
-    else:
-        for file in source_files(source):
-            yield from _texts(str(file), encoding) if _ending(file) == ".txt" else _rows(str(file), column, encoding)
+        return
+    for part, in_columns in source_parts(source):
+        if in_columns:
+            yield from (list(text_paragraphs(text)) for _, _, text in row_texts(part, column=column, encoding=encoding) if text)
+        else:
+            yield from _texts(part, encoding)
+
+
+def source_parts(source: str) -> list[tuple[str, bool]]:
+    """What a source is read from, in order, and of each whether it is rows with columns. Raises DataError as ``source_files``."""
+    if source.startswith(_HUB) or _saved(Path(source)):
+        return [(source, True)]
+    return [(source, False)] if source == BUILTIN else [(str(file), _ending(file) != ".txt") for file in source_files(source)]
 
 
 def source_files(source: str) -> list[Path]:
@@ -196,15 +204,23 @@ def _last_end(pattern: re.Pattern[str], text: str) -> int:
 # Rows
 
 
-def _rows(source: str, column: str, encoding: str) -> Iterator[list[str]]:
+def text_paragraphs(text: str) -> Iterator[str]:
+    """The paragraphs of a row's text: blank lines part them, other blanks become single ones. No other character is lost or moved."""
+    return _paragraphs([text])
+
+
+def row_texts(source: str, *, column: str, encoding: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """The rows of a file, a saved data set or one of the hub: their number from 1, all their values, and the text, empty where none is.
+
+    Raises DataError, naming file and row, where the column is missing or holds no text.
+    """
     from petkit.data import iter_records
 
     row = 0
     for records in iter_records(source, encoding=encoding):
         for record in records:
             row += 1
-            if text := _cell(record, column, source, row):
-                yield list(_paragraphs([text]))
+            yield row, record, _cell(record, column, source, row) or ""
 
 
 def _cell(record: dict[str, Any], column: str, source: str, row: int) -> str | None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from petkit.errors import SettingsError
 from petkit.objectives import Denoising, NextToken, PairPrediction, Permutation, SpanCorruption, Vocabulary, stream
 from petkit.objectives.rows import BoolArray, IntArray
+from petkit.pretraining.given import goes_by_segmenter, goes_by_units
 from petkit.pretraining.streamed import ChunkedRows, PairedRows
 from petkit.pretraining.tokenfiles import TokenFile
 from petkit.pretraining.units import best_fit, ranges, unit_offsets, word_ids
@@ -42,10 +43,11 @@ def row_source(tokens: TokenFile, objective: Any, vocabulary: Vocabulary, *, len
         SettingsError: the objective goes by units that the file lacks, or needs a token that the vocabulary lacks.
         DataError: there is too little text for a single row.
     """
-    if getattr(objective, "given_units", False) and tokens.begins is None:
-        name = objective.name
-        how = "a segmenter's words, and the text was tokenised without" if "chinese" in name else "units that must come with the text"
-        raise SettingsError(f"--objective {name} goes by {how}; see petkit.objectives.segmented")
+    if goes_by_units(objective) and tokens.begins is None:
+        by_words = goes_by_segmenter(objective)
+        how = "a segmenter's words, and the text was tokenised without" if by_words else "units that must come with the text"
+        where = "petkit.objectives.segmented" if by_words else "petkit.pretraining.tokens.tokenize_split"
+        raise SettingsError(f"--objective {objective.name} goes by {how}; see {where}")
     if isinstance(objective, PairPrediction):
         return PairedRows(tokens, objective, length=length, seed=seed)
     if isinstance(objective, NextToken | Permutation | SpanCorruption | Denoising):
@@ -95,7 +97,7 @@ class PackedRows:
         return len(self.bounds) - 1
 
     def rows(self, chosen: IntArray, *, cls_id: int, sep_id: int, pad_id: int) -> tuple[IntArray, BoolArray, BoolArray | None]:
-        """The chosen (B,) rows: ids (B, T) int64, valid (B, T) bool, and (B, T) bool which tokens begin a segmenter's word, or None."""
+        """The chosen (B,) rows: ids (B, T) int64, valid (B, T) bool, and (B, T) bool which tokens begin a unit, or None."""
         counts = self.bounds[chosen + 1] - self.bounds[chosen]
         unit = self.members[ranges(self.bounds[chosen], counts)]
         start, size = self.units[unit], self.units[unit + 1] - self.units[unit]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import chain, islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from petkit.objectives.rows import BoolArray, IntArray
 from petkit.objectives.segmenting import Segment
 from petkit.pretraining.tokenfiles import Section
 
-__all__ = ["SECTION", "document_sections", "draw_held_out", "set_apart", "text_encoder", "wants_blanks"]
+__all__ = ["SECTION", "Run", "behind_blanks", "document_sections", "draw_held_out", "set_apart", "text_encoder", "wants_blanks"]
 
 SECTION: Final = 4000
 """Tokens from which on a document is cut."""
@@ -30,6 +30,8 @@ _PIECES: Final = 20
 
 Run = tuple[npt.NDArray[np.integer[Any]], BoolArray | None]
 Encode = Callable[[list[str]], Iterator[Run]]
+Paragraph = TypeVar("Paragraph", bound=Sized)
+"""Text, or text with marks; its length is in characters."""
 Drawn = tuple[list[Section], BoolArray]
 
 
@@ -49,7 +51,7 @@ def text_encoder(tokenizer: Any, kind: np.dtype[Any], segment: Segment | None) -
         """What ``segmented`` asks a tokenizer for; a token begins at its first character that is no blank."""
         one = next(encoded(backend, [text], fast=False))
         offsets = np.array(one.offsets, dtype=np.int64).reshape(-1, 2)
-        offsets[:, 0] = _behind_blanks(text)[offsets[:, 0]]
+        offsets[:, 0] = behind_blanks(text)[offsets[:, 0]]
         return {"input_ids": one.ids, "offset_mapping": offsets}
 
     if segment is None:
@@ -58,8 +60,8 @@ def text_encoder(tokenizer: Any, kind: np.dtype[Any], segment: Segment | None) -
     return lambda texts: ((ids.astype(kind), begins) for ids, begins in segmented(texts, places, words))
 
 
-def _behind_blanks(text: str) -> IntArray:
-    """(characters + 1,) the first character from each on that is no blank."""
+def behind_blanks(text: str) -> IntArray:
+    """(characters + 1,) int64, the first character from each on that is no blank; the length of the text where none is."""
     blank = np.frombuffer(text.encode("utf-32-le"), dtype="<u4") == ord(" ")
     at = np.append(np.where(blank, len(text), np.arange(len(text))), len(text))
     return np.minimum.accumulate(at[::-1])[::-1]
@@ -89,9 +91,9 @@ def set_apart(documents: Iterable[list[str]]) -> Iterator[list[str]]:
         ]
 
 
-def _blocks(documents: Iterable[list[str]]) -> Iterator[tuple[list[str], list[int]]]:
+def _blocks(documents: Iterable[list[Paragraph]]) -> Iterator[tuple[list[Paragraph], list[int]]]:
     """Paragraphs of about ``_BLOCK`` characters together, and the number of the document of each."""
-    texts: list[str] = []
+    texts: list[Paragraph] = []
     numbers: list[int] = []
     size = 0
     for number, document in enumerate(documents):
@@ -105,7 +107,7 @@ def _blocks(documents: Iterable[list[str]]) -> Iterator[tuple[list[str], list[in
     yield texts, numbers
 
 
-def document_sections(documents: Iterable[list[str]], encode: Encode) -> Iterator[Section]:
+def document_sections(documents: Iterable[list[Paragraph]], encode: Callable[[list[Paragraph]], Iterator[Run]]) -> Iterator[Section]:
     """Whole documents; one of more than ``SECTION`` tokens is cut at its paragraphs. Paragraphs without tokens are left out."""
     open_: list[Run] = []
     size, at = 0, -1

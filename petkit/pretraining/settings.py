@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives import Distillation, MaskedLanguageModeling, SpanCorruption, preset
+from petkit.pretraining.given import check_units
 from petkit.training import Schedule, TrainSettings
 
 __all__ = ["SIZES", "Mixing", "PretrainSettings"]
@@ -31,6 +32,7 @@ class PretrainSettings:
 
     Attributes:
         objectives: names of presets; several take turns, as ``mixing`` says. mask_rate: share of tokens with a loss; None for the preset's.
+        units: for ``ernie``, the column of the files that holds phrases or entities, a list of [start, end) characters of each text.
         init: checkpoint to start from; None for a new model: ``arch`` (of ``petkit.pretraining.ARCHITECTURES``), ``layers`` x ``hidden``,
             ``heads`` (None: 64 wide each), ``intermediate`` (None: four times ``hidden``).
         tokenizer: a folder or hub name; None for ``init``'s, or a new one with ``vocabulary`` pieces at most and ``keep`` whole.
@@ -53,6 +55,7 @@ class PretrainSettings:
     steps: int
     objectives: tuple[str, ...] = ("mlm",)
     mask_rate: float | None = None
+    units: str | None = None
     init: str | None = None
     arch: str = "bert"
     layers: int = 2
@@ -178,8 +181,9 @@ class PretrainSettings:
         return tuple(with_rate(preset(name), self.mask_rate) for name in self.objectives)
 
     def _check_objectives(self) -> None:
-        """Raise SettingsError on an objective that is not legal or makes no rows of these lengths, and on a teacher of none of them."""
+        """Raise SettingsError on an objective that is not legal or makes no rows of these lengths, on units or a teacher of none."""
         rows = self.rows_of_table()
+        check_units(rows, self.units)
         if self.teacher is not None and not any(isinstance(row, Distillation) for row in rows):
             raise SettingsError(f"teacher is {self.teacher}; --teacher is legal with --objective distilbert, which learns from it")
         for row in rows:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from petkit.errors import DataError
 from petkit.objectives import MaskedLanguageModeling, Vocabulary, draw_sources, equal_rates, mixing_rates, stream
+from petkit.pretraining.given import goes_by_segmenter, goes_by_units
 from petkit.pretraining.packing import PairedRows, RowSource, row_source
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tokenfiles import TokenFile
@@ -41,7 +42,7 @@ class Task:
 
 
 def make_tasks(texts: Mapping[str, SplitTokens], settings: PretrainSettings, vocabulary: Vocabulary) -> list[Task]:
-    """Every data set (by name) with every objective.
+    """Every data set (by name) with every objective. Units that the tokens have are for the objectives that go by them, not for others.
 
     Raises as ``row_source`` for text that is trained on; text held out that makes no rows makes a task without ``held``.
     """
@@ -54,6 +55,7 @@ def make_tasks(texts: Mapping[str, SplitTokens], settings: PretrainSettings, voc
 
 def _task(name: str, objective: Any, tokens: SplitTokens, settings: PretrainSettings, vocabulary: Vocabulary) -> Task:
     def rows(part: TokenFile, length: int) -> RowSource:
+        part = part if goes_by_units(objective) or goes_by_segmenter(objective) else replace(part, begins=None)
         return row_source(part, objective, vocabulary, length=length, seed=settings.seed)
 
     held, lacking = None, ""

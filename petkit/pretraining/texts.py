@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 from petkit.backbones import load_tokenizer
 from petkit.data.text import ENCODING
+from petkit.errors import SettingsError
 from petkit.files import staged_directory
 from petkit.objectives import chinese_segmenter
 from petkit.pretraining.architectures import architecture
 from petkit.pretraining.corpus import read_documents
+from petkit.pretraining.given import goes_by_segmenter
 from petkit.pretraining.needs import check_tokenizer
 from petkit.pretraining.sections import set_apart
 from petkit.pretraining.settings import PretrainSettings
@@ -46,7 +48,9 @@ class InMemory:
         return self.given
 
     def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
-        """Tokenised once, as of ``Sources``."""
+        """Tokenised once, as of ``Sources``. Raises SettingsError where the settings name a column of units: there are no columns."""
+        if settings.units is not None:
+            raise SettingsError(f"units is {settings.units!r}, a column, and documents in memory have none; give files with that column")
         how: dict[str, Any] = {"held_out": settings.held_out, "seed": settings.seed, "segment": segment}
         return split_documents(self.given, tokenizer=tokenizer, cache=folder, **how)
 
@@ -71,6 +75,7 @@ class Sources:
             "held_out": settings.held_out,
             "seed": settings.seed,
             "segment": segment,
+            "units": settings.units,
         }
         return split_tokens(list(self.paths), tokenizer=tokenizer, cache=folder, **how)
 
@@ -93,7 +98,7 @@ def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path,
     """
     tokenizer = _tokenizer(sets, settings, work / "tokenizer")
     check_tokenizer(tokenizer, settings)
-    segment = chinese_segmenter() if any(name.startswith("chinese-") for name in settings.objectives) else None
+    segment = chinese_segmenter() if any(map(goes_by_segmenter, settings.rows_of_table())) else None
     return tokenizer, {name: text.tokens(tokenizer, settings, cache, segment) for name, text in sets.items()}
 
 

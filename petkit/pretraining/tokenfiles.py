@@ -33,7 +33,7 @@ class TokenFile:
         paragraphs: (P + 1,) int64, the first token of each paragraph, and N.
         sentences: (S + 1,) int64, the first token of each sentence, and N. A paragraph ends a sentence.
         documents: (D + 1,) int64, the first sentence of each document, and S.
-        begins: (N,) bool, which tokens begin a word of the segmenter; None without one.
+        begins: (N,) bool, which tokens begin a unit: a word of the segmenter, or what the text marks; None without units.
     """
 
     ids: npt.NDArray[np.integer[Any]]
@@ -80,7 +80,7 @@ class TokenWriter:
     """Appends sections to the files of one part. ``stack`` closes the files; each takes its name whole.
 
     Args:
-        stops: (V,) bool, pieces that end a sentence, None for none. words: whether sections say which tokens begin a word.
+        stops: (V,) bool, pieces that end a sentence, None for none. words: whether sections say which tokens begin a unit.
     """
 
     stack: ExitStack

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
@@ -20,8 +20,10 @@ from petkit.locks import locked
 from petkit.objectives import Vocabulary, stream
 from petkit.objectives.segmenting import Segment
 from petkit.pretraining.corpus import read_documents, source_digest, source_files
-from petkit.pretraining.sections import document_sections, draw_held_out, set_apart, text_encoder, wants_blanks
+from petkit.pretraining.marked import Marked, read_marked
+from petkit.pretraining.sections import Run, document_sections, draw_held_out, set_apart, text_encoder, wants_blanks
 from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
+from petkit.pretraining.unitflags import marked_encoder, set_marked_apart
 
 __all__ = ["SplitTokens", "TokenFile", "open_split", "split_documents", "split_tokens", "tokenize_split"]
 
@@ -30,13 +32,14 @@ _PAUSE: Final = 0.1
 
 
 def tokenize_split(
-    documents: Iterable[list[str]],
+    documents: Iterable[list[str]] | Iterable[list[Marked]],
     tokenizer: Any,
     folder: Path,
     *,
     held_out: float,
     seed: int,
     segment: Segment | None = None,
+    marked: bool = False,
 ) -> SplitTokens:
     """Tokenise documents, lists of paragraphs, into ``folder``; a folder of that name is replaced when all is written.
 
@@ -48,24 +51,29 @@ def tokenize_split(
 
     Args:
         tokenizer: a fast transformers tokenizer. segment: text -> its words, which joined give the text again.
+        marked: whether the paragraphs are ``Marked``; the files then say which tokens begin a unit, instead of a segmenter's word.
 
     Raises:
         DataError: the text is less than two paragraphs. ModelError: the tokenizer has no fast backend.
     """
     kind, stops = id_type(len(tokenizer)), Vocabulary.of(tokenizer).stops
-    encode = text_encoder(tokenizer, kind, segment)
-    documents = set_apart(documents) if wants_blanks(tokenizer) else documents
+    encode: Callable[[Any], Iterator[Run]] = marked_encoder(tokenizer, kind) if marked else text_encoder(tokenizer, kind, segment)
+    documents, units = _apart(documents, marked) if wants_blanks(tokenizer) else documents, marked or segment is not None
     make_directory(folder.parent)
     with staged_directory(folder) as staging:
         with ExitStack() as stack:
-            train, held = (TokenWriter(stack, staging, part, stops, segment is not None) for part in ("train", "held"))
+            train, held = (TokenWriter(stack, staging, part, stops, units) for part in ("train", "held"))
             for sections, out in draw_held_out(document_sections(documents, encode), held_out, stream(seed, "pretrain", "held out")):
                 train.add([section for section, is_out in zip(sections, out, strict=True) if not is_out])
                 held.add([section for section, is_out in zip(sections, out, strict=True) if is_out])
             train.finish()
             held.finish()
-        write_record(staging, kind=kind, words=segment is not None, counts={"train": train.counts, "held": held.counts})
+        write_record(staging, kind=kind, words=units, counts={"train": train.counts, "held": held.counts})
     return open_split(folder)
+
+
+def _apart(documents: Iterable[Any], marked: bool) -> Iterator[Any]:
+    return set_marked_apart(documents) if marked else set_apart(documents)
 
 
 def split_tokens(
@@ -77,9 +85,12 @@ def split_tokens(
     held_out: float,
     seed: int,
     segment: Segment | None = None,
+    units: str | None = None,
     encoding: str = ENCODING,
 ) -> SplitTokens:
     """``tokenize_split`` for sources (see ``read_documents``), in a folder of ``cache``; one that is there and whole is opened as it is.
+
+    ``units`` is the column that holds the spans of phrases or entities (see ``read_marked``); None for no such units.
 
     The folder's name is a fingerprint of all that decides what is in it. Several processes may ask at the same time: one does it, the
     others wait.
@@ -89,13 +100,17 @@ def split_tokens(
     """
     stamps = _stamps(sources)
 
-    def checked() -> Iterator[list[str]]:
+    def checked() -> Iterator[Any]:
         for source in sources:
-            yield from read_documents(source, column=column, encoding=encoding)
+            if units is None:
+                yield from read_documents(source, column=column, encoding=encoding)
+            else:
+                yield from read_marked(source, units=units, column=column, encoding=encoding)
         _refuse_changed(sources, stamps)
 
-    facts = {"column": column, "encoding": encoding, "sources": [source_digest(source) for source in sources]}
-    return _kept(checked(), facts, cache, tokenizer, held_out=held_out, seed=seed, segment=segment)
+    facts: dict[str, Any] = {"column": column, "encoding": encoding, "sources": [source_digest(source) for source in sources]}
+    facts |= {} if units is None else {"units": units}
+    return _kept(checked(), facts, cache, tokenizer, held_out=held_out, seed=seed, segment=segment, marked=units is not None)
 
 
 def split_documents(
@@ -107,7 +122,7 @@ def split_documents(
 
 
 def _kept(
-    documents: Iterable[list[str]],
+    documents: Iterable[list[str]] | Iterable[list[Marked]],
     facts: Mapping[str, Any],
     cache: Path,
     tokenizer: Any,
@@ -115,6 +130,7 @@ def _kept(
     held_out: float,
     seed: int,
     segment: Segment | None,
+    marked: bool = False,
 ) -> SplitTokens:
     """The tokens of documents that ``facts`` say which they are: found in ``cache``, or made there."""
     how = {"tokenizer": _tokenizer_digest(tokenizer), "segment": _segmenter_name(segment), "held_out": held_out, "seed": seed}
@@ -125,7 +141,7 @@ def _kept(
             return found
         for leftover in cache.glob(f"{TEMPORARY}{folder.name}-*"):
             discard(leftover)
-        return tokenize_split(documents, tokenizer, folder, held_out=held_out, seed=seed, segment=segment)
+        return tokenize_split(documents, tokenizer, folder, held_out=held_out, seed=seed, segment=segment, marked=marked)
 
 
 def _whole(folder: Path) -> SplitTokens | None:

@@ -98,5 +98,5 @@ def ranges(starts: IntArray, sizes: IntArray) -> IntArray:
 
 
 def word_ids(begins: BoolArray | None) -> dict[str, IntArray]:
-    """The argument ``words`` of an objective, for rows of a file that has a segmenter's words."""
+    """The argument ``words`` of an objective, for rows of a file that says which tokens begin a unit."""
     return {} if begins is None else {"words": unit_ids(begins)}

@@ -41,7 +41,7 @@ def test_the_table_has_every_name_and_stars_those_that_can_be_trained_with() -> 
         assert re.search(rf"^ ?{re.escape(name)}( \*)? ", found, re.MULTILINE), name
     assert "whole-word *" in found
     assert "t5 *" not in found
-    assert "petkit pretrain takes all but ernie" in found
+    assert "petkit pretrain takes all, ernie with --units; member.objective those with a *" in found
 
 
 def test_one_alone_and_an_unknown_one() -> None:

@@ -104,6 +104,20 @@ def test_objectives_come_by_commas_and_architectures_by_name(calls: list[Any]) -
     assert (calls[0][1].objectives, calls[0][1].arch) == (("mlm", "nsp"), "albert")
 
 
+def test_units_come_from_a_column(calls: list[Any]) -> None:
+    petkit("pretrain", "a.jsonl", "--out", "run", "--objective", "mlm,ernie", "--units", "entities", "--device", "cpu")
+    assert (calls[0][1].objectives, calls[0][1].units) == (("mlm", "ernie"), "entities")
+
+
+def test_the_help_says_what_units_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    told = " ".join(petkit("pretrain", "--help").stdout.replace("│", " ").split())
+    assert (
+        "--units COLUMN For ernie: where each text's phrases or entities stand, as a list of pairs of its characters, start and end."
+        in told
+    )
+
+
 def test_builtin_words_are_the_label_words(calls: list[Any]) -> None:
     petkit("pretrain", "a.txt", "--out", "run", "--keep-words", "builtin", "--keep-words", "zebra", "--device", "cpu")
     keep = calls[0][1].keep
@@ -175,6 +189,8 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
         (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
         (["--accumulate", "99"], "accumulate is 99"),
         (["--keep-words", "new york,zebra"], "keep (--keep-words) holds 'new york'; words without blanks are legal"),
+        (["--objective", "ernie"], "--objective ernie goes by units that must come with the text; --units names the column"),
+        (["--units", "entities"], "units is 'entities'; --units is legal with --objective ernie, which goes by a column's units"),
         (["--teacher", "builtin"], "teacher is builtin; --teacher is legal with --objective distilbert"),
         (["--mixing", "some"], "mixing is 'some'"),
         (["--steps", "0"], "steps"),
@@ -202,3 +218,31 @@ def test_a_checkpoint_is_adapted(corpus: Path, tmp_path: Path) -> None:
     small = ("--steps", "3", "--rows", "4", "--length", "32", "--device", "cpu", "--init", start)
     figures = json.loads(petkit("pretrain", corpus, "--text-column", "body", "--out", tmp_path / "run", *small, "--json").stdout)
     assert figures["loss"] != figures["loss_before"]
+
+
+@pytest.mark.slow
+def test_phrases_of_a_column_are_learned_whole(tmp_path: Path) -> None:
+    """Texts of a few phrases that tell each other: the loss falls far below that of guessing."""
+    places = (("New York", "the Hudson"), ("Buenos Aires", "the Rio de la Plata"), ("Saint Louis", "the old Mississippi"))
+    path = tmp_path / "notes.jsonl"
+    with path.open("w") as file:
+        for i in range(150):
+            city, river = places[i % 3]
+            text = f"They went\tto {city}, which lies by {river}."
+            spans = [[text.index(name), text.index(name) + len(name)] for name in (city, river)]
+            file.write(json.dumps({"text": text, "entities": spans}) + "\n")
+    small = (*("--size", "layers=1,hidden=32", "--vocab-size", "200", "--rows", "16"), *("--length", "24", "--held-out", "0.1"))
+    order = ("pretrain", path, "--objective", "ernie", *small, "--learning-rate", "0.005", "--device", "cpu", "--json")
+    losses = [
+        json.loads(petkit(*order, "--units", "entities", "--steps", str(steps), "--out", tmp_path / str(steps)).stdout)["loss"]
+        for steps in (1, 80)
+    ]
+    assert losses[1] < 0.6 * losses[0]
+    found = petkit(*order, "--units", "entity", "--steps", "1", "--out", tmp_path / "wrong", code=2)
+    assert "notes.jsonl: no row has a column 'entity'; row 1 has text, entities; name one with --units; did you mean" in found.stderr
+    path.write_text(path.read_text() + json.dumps({"text": "Here.", "entities": [[0, 9]]}) + "\n")
+    found = petkit(*order, "--units", "entities", "--steps", "1", "--out", tmp_path / "beyond", code=2)
+    assert (
+        "notes.jsonl: row 151: column 'entities' holds [0, 9], which is beyond the text of its row; that has 5 characters" in found.stderr
+    )
+    assert not (tmp_path / "beyond" / "tokens").exists()
