@@ -171,9 +171,7 @@ def test_labels_come_from_the_training_rows_and_others_are_refused() -> None:
     settings = FinetuneSettings().resolved("classify")
     numbers = [LabelledText(f"r:{i}", ["a"], str(i)) for i in (10, 9, 2)]
     assert CLASSIFY.facts(numbers, [], settings) == {"labels": ["2", "9", "10"]}
-    with pytest.raises(
-        DataError, match=r"labels that no training row has: 'x' \(first in t:1\); the training rows have '2', '9', '10'"
-    ):
+    with pytest.raises(DataError, match=r"labels that no training row has: 'x' \(first in t:1\); the training rows have '2', '9', '10'"):
         CLASSIFY.facts(numbers, [LabelledText("t:1", ["a"], "x"), LabelledText("t:2", ["a"], "x")], settings)
     with pytest.raises(DataError, match="one label, '9'"):
         CLASSIFY.facts(numbers[1:2], [], settings)

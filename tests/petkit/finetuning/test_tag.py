@@ -152,9 +152,7 @@ def test_facts_are_the_tags_and_what_does_not_fit_is_refused() -> None:
     settings = FinetuneSettings().resolved("tag")
     one = TaggedSentence("a:1", ["x", "y"], ["B-X", "O"])
     assert TAG.facts([one], [], settings) == {"labels": ["O", "B-X"]}
-    with pytest.raises(
-        DataError, match=r"tags that no training row has: 'I-X' \(first in t:1\); the training rows have 'O', 'B-X'"
-    ):
+    with pytest.raises(DataError, match=r"tags that no training row has: 'I-X' \(first in t:1\); the training rows have 'O', 'B-X'"):
         TAG.facts([one], [TaggedSentence("t:1", ["x", "y"], ["B-X", "I-X"])], settings)
     with pytest.raises(DataError, match="no entity"):
         TAG.facts([TaggedSentence("a:1", ["x"], ["O"])], [], settings)
