@@ -1,11 +1,12 @@
 """Predictions out: the input's own columns, then ``label``, ``score`` and the probabilities, as JSON lines or CSV.
 
 Columns of the input that bear one of these names (``label``, ``score``, ``probabilities``, ``p:LABEL``) are kept under
-``input_`` + name, in both formats alike.
+``input_`` + name, in both formats alike. Bytes, which a parquet file may hold, are written as base64.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
@@ -48,15 +49,15 @@ class PredictionWriter:
     def __init__(self, target: str | Path | BinaryIO, *, labels: Sequence[str], format: Format | None = None) -> None:
         self._labels = tuple(labels)
         self._reserved = {"label", "score", "probabilities", *(f"p:{label}" for label in labels)}
-        self._path = Path(target) if isinstance(target, (str, Path)) else None
-        self._format = format or ("jsonl" if self._path is None else _format_of(self._path))
         self._columns: list[str] | None = None
         self._count = 0
         if isinstance(target, (str, Path)):
-            self._temporary = _temporary_beside(Path(target))
+            self._path: Path | None = _behind_link(Path(target))
+            self._format: Format = format or _format_of(Path(target))
+            self._temporary = _temporary_beside(self._path)
             self._stream: BinaryIO = _opened(self._temporary)
         else:
-            self._stream = target
+            self._path, self._format, self._stream = None, format or "jsonl", target
 
     def __enter__(self) -> PredictionWriter:
         return self
@@ -100,7 +101,7 @@ class PredictionWriter:
         for record, row in zip(records, probabilities, strict=True):
             best = int(row.argmax())
             numbers = {label: _number(p) for label, p in zip(self._labels, row, strict=True)}
-            values = {**_finite(record), "label": self._labels[best], "score": _number(row[best]), "probabilities": numbers}
+            values = {**_jsonable(record), "label": self._labels[best], "score": _number(row[best]), "probabilities": numbers}
             lines.append(json.dumps(values, ensure_ascii=False, default=str) + "\n")
         return lines
 
@@ -153,6 +154,11 @@ def _format_of(path: Path) -> Format:
     return _FORMATS[path.suffix.lower()]
 
 
+def _behind_link(path: Path) -> Path:
+    """The file that a link leads to, which is written while the link stays; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def _temporary_beside(path: Path) -> Path:
     if path.is_dir():
         raise SettingsError(f"--out {path}: is a folder; name a file in it")
@@ -173,18 +179,20 @@ def _number(value: np.float32) -> float:
     return float(str(np.float32(value)))
 
 
-def _finite(value: Any) -> Any:
-    """The value with None for numbers that JSON has no word for (NaN, infinities), at any depth."""
+def _jsonable(value: Any) -> Any:
+    """The value with None for numbers that JSON has no word for (NaN, infinities), and base64 for bytes, at any depth."""
     if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
+        return {name: _jsonable(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
+        return [_jsonable(part) for part in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: Any) -> str:
     """A value as CSV holds it: texts and times as they are, numbers, lists and structures as JSON, nothing for None and NaN."""
-    plain = _finite(value)
+    plain = _jsonable(value)
     if plain is None:
         return ""
     is_json = isinstance(plain, bool | int | float | list | dict)

@@ -57,12 +57,12 @@ def test_csv_keeps_the_columns_and_adds_the_prediction() -> None:
 
 
 def test_values_that_json_has_no_word_for() -> None:
-    """Numbers that are none become null, as strict readers want it; times stand in CSV as they are."""
-    record = {"price": math.nan, "list": [1.5, math.inf], "when": datetime(2020, 1, 2, 3, 4, 5), "raw": b"\xff"}
+    """Numbers that are none become null, as strict readers want it; times stand in CSV as they are, bytes as base64."""
+    record = {"price": math.nan, "list": [1.5, math.inf], "when": datetime(2020, 1, 2, 3, 4, 5), "raw": b"\xff", "deep": [b"ab"]}
     found = json.loads(written([record], probabilities((0.5, 0.5))), parse_constant=pytest.fail)
-    assert [found[name] for name in record] == [None, [1.5, None], "2020-01-02 03:04:05", "b'\\xff'"]
+    assert [found[name] for name in record] == [None, [1.5, None], "2020-01-02 03:04:05", "/w==", ["YWI="]]
     (row,) = csv.DictReader(io.StringIO(written([record], probabilities((0.5, 0.5)), format="csv")))
-    assert [row[name] for name in record] == ["", "[1.5, null]", "2020-01-02 03:04:05", "b'\\xff'"]
+    assert [row[name] for name in record] == ["", "[1.5, null]", "2020-01-02 03:04:05", "/w==", '["YWI="]']
 
 
 @pytest.mark.parametrize("format", ["jsonl", "csv"])
@@ -107,6 +107,20 @@ def test_file_appears_when_all_is_written(tmp_path: Path, name: str) -> None:
         assert not path.exists()
     assert [child.name for child in tmp_path.iterdir()] == [name]
     assert len(path.read_text().splitlines()) == (2 if name.endswith("csv") else 1)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path, there: bool) -> None:
+    (tmp_path / "folder").mkdir()
+    target, link = tmp_path / "folder" / "real.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(target)
+    if there:
+        target.write_text("old")
+    with PredictionWriter(link, labels=LABELS) as writer:
+        writer.write([{"text": "a"}], probabilities((0.5, 0.5)))
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["text"] == "a"
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["real.jsonl"]
 
 
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
