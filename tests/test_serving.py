@@ -57,8 +57,10 @@ def test_the_server_answers_what_the_classifier_says(tmp_path: Path, monkeypatch
     assert [one[0]["label"] for one in answer] == classifier.predict(TEXTS)
     expected = classifier.predict_proba(TEXTS).max(axis=1)
     assert [one[0]["score"] for one in answer] == pytest.approx(expected.tolist(), abs=1e-5)
-    for wrong in ({}, {"texts": "one"}, {"texts": []}, {"texts": [1]}, {"texts": ["x"] * 65}):
+    for wrong in ({}, {"texts": "one"}, {"texts": []}, {"texts": [1]}, {"texts": ["x"] * 65}, [], ["texts"], "texts", 1, None):
         assert ask(found["app"], json.dumps(wrong).encode())[0] == 422
+    for body in (b"", b"no JSON", b'{"texts": ["cut', b"\xff\xfe"):
+        assert ask(found["app"], body)[0] == 422
 
 
 @pytest.mark.slow
