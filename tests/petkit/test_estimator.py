@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -223,6 +224,19 @@ def test_selection_and_pipelines(model: str) -> None:
     assert search.predict(NEW).shape == (6,)
     by_fit = GridSearchCV(quick(model), {"method": ["single", "supervised"]}, cv=2, error_score="raise")
     assert by_fit.fit(list(TEXTS), LABELS, unlabeled=list(RAW)).best_score_ >= 0
+
+
+@pytest.mark.slow
+def test_voting_needs_words_by_number(model: str) -> None:
+    """It gives its classifiers the places of the sorted labels, and turns what they answer back into labels."""
+    named = VotingClassifier([("pet", quick(model, method="single", label_words={"bad": "bad", "good": "good"}))])
+    with pytest.raises(TaskError, match="no word for the label 0"):
+        named.fit(list(TEXTS), LABELS)
+    numbered = quick(model, method="single", label_words={0: "bad", 1: "good"})
+    for voting in ("hard", "soft"):
+        found = VotingClassifier([("pet", numbered)], voting=voting).fit(list(TEXTS), LABELS)
+        alone = found.estimators_[0].predict_proba(NEW)
+        assert found.predict(NEW).tolist() == [("bad", "good")[best] for best in alone.argmax(axis=1)]
 
 
 class OfNumbers(PETClassifier):
