@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -15,6 +16,8 @@ __all__ = ["csv_records"]
 
 _SEPARATORS: Final = (",", ";", "\t")
 _QUOTE_ADVICE: Final = 'close it, write a quote inside a quoted cell twice (""), or give --no-quotes if quotes mean nothing in this file'
+_QUOTED: Final = re.compile(r'(?:^|(?<=[,;\t]))"(?:[^"]|"")*(?:"|$)')
+"""A cell in quotes; one that does not close goes on to the end."""
 _MANY_LINES: Final = 5
 
 
@@ -24,14 +27,14 @@ def csv_records(lines: Iterator[str], problems: Problems, *, separator: str | No
     Args:
         lines: with their ends, as ``data_text.text_lines`` gives them.
         problems: takes rows with too many or too few cells, and quotes that do not close.
-        separator: None takes the comma, or the semicolon or tab if the header has no comma.
+        separator: None takes the comma, or the semicolon or tab if the header has no comma outside quotes.
         quotes: whether ``"`` encloses cells.
     """
     opening = list(_opening(lines))
     if not opening or not opening[-1].strip():
         problems.add_line("is empty; the first line must name the columns")
         return
-    separator = separator or next((mark for mark in _SEPARATORS if mark in opening[-1]), ",")
+    separator = separator or _separator(opening[-1], quotes)
     rows = _rows(chain(opening, lines), problems, separator, quotes)
     header = next((row for row in rows if row.cells), None)
     if header is not None and not _header_is_wrong(header.cells, problems):
@@ -44,6 +47,11 @@ def _opening(lines: Iterator[str]) -> Iterator[str]:
         yield line
         if line.strip():
             return
+
+
+def _separator(header: str, quotes: bool) -> str:
+    bare = _QUOTED.sub("", header) if quotes else header
+    return next((mark for mark in _SEPARATORS if mark in bare), ",")
 
 
 def _header_is_wrong(names: list[str], problems: Problems) -> bool:
@@ -71,7 +79,7 @@ def _rows(lines: Iterator[str], problems: Problems, separator: str, quotes: bool
         except StopIteration:
             return
         except csv.Error as error:
-            problems.add_line(_broken(error, number, begin, reader.line_num))
+            problems.add_line(f"{_broken(error, number, begin, reader.line_num)} (cells are separated by {separator!r} here)")
             return
         number += bool(cells)
         yield _Row(cells, begin, reader.line_num)

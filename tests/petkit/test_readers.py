@@ -78,6 +78,21 @@ def test_formats_give_the_same_rows(write: Write, name: str, content: str | byte
     assert all_rows(write(name, content)) == ROWS
 
 
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ('"text, free";label', ["text, free", "label"]),
+        ('label;"a ""b"", c"', ["label", 'a "b", c']),
+        ('"text; free",label', ["text; free", "label"]),
+        ('5" disc;label', ['5" disc', "label"]),
+        ('"text, free"\tlabel', ["text, free", "label"]),
+    ],
+)
+def test_separators_count_outside_quotes_only(write: Write, header: str, columns: list[str]) -> None:
+    separator = next(sign for sign in ";\t," if sign in header.replace('"text; free"', ""))
+    assert all_rows(write("a.csv", f"{header}\na{separator}b\n")) == [dict(zip(columns, "ab", strict=True))]
+
+
 def test_text_file_has_one_text_per_line(write: Write) -> None:
     assert all_rows(write("a.txt", "one\r\ntwo \u2028 two\n\nfour")) == [{"text": t} for t in ("one", "two \u2028 two", "", "four")]
 
@@ -191,6 +206,7 @@ def test_two_megabyte_text(write: Write) -> None:
             "rows must have the 2 cells of the header: row 1 (line 2) has 3, row 2 (line 3) has 1; a cell that holds ','",
         ),
         ("a.csv", 'text,label\na,b\n"c,d\ne,f\n', "row 2 (line 3) opens a quote that never closes and swallows"),
+        ("a.csv", 'text;label\n"a"b;c\n', "give --no-quotes if quotes mean nothing in this file (cells are separated by ';' here)"),
         ("a.csv", '"text,label\na,b\n', "the header opens a quote that never closes"),
         ("a.csv", 'text,label\na,b\n"c,d\n"e",f\n', "row 2 (line 3) has text after a closing quote at line 4"),
         (
