@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from petkit.backbones.headcheck import HeadReport, head_report
+from petkit.data.values import is_blank
 from petkit.encoding import Encoder, Joining
 from petkit.encoding.encoded import Encoded
 from petkit.errors import TaskError, UserError
@@ -155,7 +156,7 @@ class _Look:
 
 def _texts(rows: Rows) -> list[str]:
     columns = list(rows.fields.values())
-    return [text for i in range(len(rows)) for column in columns if (text := column[i]).strip()]
+    return [text for i in range(len(rows)) for column in columns if not is_blank(text := column[i])]
 
 
 def _check_pattern(look: _Look, pvp: PVP, shown: int) -> PatternCheck:

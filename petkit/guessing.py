@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from petkit.choices import did_you_mean
-from petkit.data.values import as_text
+from petkit.data.values import as_text, without_point
 from petkit.errors import DataError
 
 __all__ = ["MAX_LABELS", "Guess", "guess_columns"]
 
 MAX_LABELS: Final = 100
-"""A column with more values than that is no label column."""
+"""A column with more values than that is taken for a label column only if it is named."""
 
 _LABEL_NAMES: Final = (
     *("label", "labels", "class", "classes", "category", "target", "y", "gold", "label_name", "class_name", "label_text"),
@@ -64,7 +64,7 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (
     known = label if label is not None else _label_by_name(columns, taken=texts)
     chosen = tuple(texts) or _text_columns(rows, [name for name in columns if name != known])
     found = known if known is not None else _label_by_values(rows, [name for name in columns if name not in chosen])
-    counts = _label_counts(rows, found)
+    counts = _label_counts(rows, found, named=label is not None)
     return Guess(chosen, found, counts, len(rows), len(rows) - sum(count for _, count in counts))
 
 
@@ -125,17 +125,22 @@ def _label_by_values(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) 
 
 
 def _label_values(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[list[str], list[str]]:
-    """The labels in a column, as ``petkit.data`` reads them, and what is wrong with values that are none."""
+    """The labels in a column, as ``petkit.data`` reads them, and what is wrong with values that are none.
+
+    Where all are whole numbers that CSV has as ``1.0`` (a null made them so), they are without the point, as from other formats.
+    """
     values, odd = [], []
     for row in rows:
         try:
             values.append(as_text(row.get(column), whole=True) or "")
         except ValueError as error:
             odd.append(str(error))
-    return [value for value in values if value.strip()], odd
+    found = [value for value in values if value.strip()]
+    whole = [without_point(value) for value in found]
+    return (whole if all(map(str.__ne__, found, whole)) else found), odd
 
 
-def _label_counts(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[tuple[str, int], ...]:
+def _label_counts(rows: Sequence[Mapping[str, Any]], column: str, *, named: bool) -> tuple[tuple[str, int], ...]:
     values, odd = _label_values(rows, column)
     if odd:
         raise DataError(f"column {column!r} holds {odd[0]}; a label is text or a number; name another column with --label-column")
@@ -144,7 +149,7 @@ def _label_counts(rows: Sequence[Mapping[str, Any]], column: str) -> tuple[tuple
         raise DataError(
             f"column {column!r} has {len(counts)} label(s) ({', '.join(counts) or 'none'}); a task needs two at least (--label-column)"
         )
-    if len(counts) > MAX_LABELS:
+    if len(counts) > MAX_LABELS and not (named and len(counts) < len(values)):
         many = f"{len(counts)} different values in {len(rows)} rows"
         raise DataError(f"column {column!r} has {many}; is it the label column? (--label-column)")
     return tuple(sorted(counts.items(), key=lambda item: _natural(item[0])))

@@ -15,7 +15,7 @@ from petkit.data.arrow import dataset_records
 from petkit.data.draws import draw_rows, draw_shots
 from petkit.data.overlap import Separated, normalise, separate
 from petkit.data.problems import Problems, Record, listed
-from petkit.data.readers import iter_records, records_of, source_name, source_stem
+from petkit.data.readers import iter_records, records_of, source_identity, source_name, source_stem
 from petkit.data.rows import COLUMN_FLAG, Columns, Gatherer, Labels, Reading, choose_columns
 from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
@@ -140,9 +140,15 @@ def _gather(records: Iterable[Record], gatherer: Gatherer, problems: Problems) -
 
 
 def _check_sources(sources: Sequence[str]) -> None:
-    twice = [source for source, times in Counter(sources).items() if times > 1]
-    if not sources or twice:
-        raise DataError(f"each source can be read once, and {', '.join(twice)} is given twice" if twice else "no source of rows is given")
+    if not sources:
+        raise DataError("no source of rows is given")
+    first: dict[str, str] = {}
+    for source in sources:
+        known = first.get(source_identity(source))
+        if known is not None:
+            what = f"{source} is given twice" if known == source else f"{known} and {source} are the same file"
+            raise DataError(f"each source can be read once, and {what}")
+        first[source_identity(source)] = source
 
 
 def _stems(sources: Sequence[str]) -> list[str]:

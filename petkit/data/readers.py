@@ -21,7 +21,7 @@ from petkit.data.problems import Problems, Record
 from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 
-__all__ = ["iter_records", "records_of", "source_name", "source_stem"]
+__all__ = ["iter_records", "records_of", "source_identity", "source_name", "source_stem"]
 
 _TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
@@ -72,6 +72,11 @@ def source_name(source: str) -> str:
     return "standard input" if source == "-" else source
 
 
+def source_identity(source: str) -> str:
+    """What is the same for two spellings of one source: the real path of a file or folder, else the name."""
+    return source if source == "-" or source.startswith(HUB) else os.path.realpath(source)
+
+
 def source_stem(source: str) -> str:
     """What names a source inside row ids.
 
@@ -91,6 +96,8 @@ def _records(source: str, problems: Problems, chunk: int, encoding: str, quotes:
         return hub_records(source, chunk=chunk)
     if source == "-":
         return _standard_input(problems, encoding, quotes)
+    if not source.strip():
+        raise DataError(f"the name of a file is empty; {_FORMATS}")
     path = Path(source)
     if not os.path.exists(path):  # Path.exists raises on names that are too long
         raise DataError(f"{source}: no such file or folder; {_FORMATS}{not_there(path)}")

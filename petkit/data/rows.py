@@ -9,7 +9,7 @@ from typing import Final, Literal
 from petkit.choices import did_you_mean
 from petkit.data.hints import labels_outside, no_column
 from petkit.data.problems import Places, Problems, Record, listed
-from petkit.data.values import as_text
+from petkit.data.values import as_text, is_blank, without_point
 from petkit.errors import SettingsError, raise_problems
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
@@ -116,7 +116,7 @@ class Gatherer:
         if self._count <= _NAMED_COLUMNS:
             self._seen.update(dict.fromkeys(record.values))
         texts = {field: self._text(record, column) for field, column in self._columns.fields.items()}
-        if any(not text.strip() for text in texts.values()):
+        if any(map(is_blank, texts.values())):
             if self._drop:
                 self._dropped += 1
                 return
@@ -169,7 +169,7 @@ class Gatherer:
             self._absent.setdefault(column, Places()).add(record.where)
             return ""
         text = self._value(record, column)
-        if text is None or not text.strip():
+        if text is None or is_blank(text):
             if not self._drop and not self._keep:
                 what = "no text (null)" if text is None else "empty or blank text"
                 self._problems.add(f"{what} in column {column!r}", record.where, advice=_BLANK_ADVICE)
@@ -209,6 +209,8 @@ class Gatherer:
             return UNLABELED
         if isinstance(record.values[column], bool) and label not in self._known:
             label = label.title()
+        elif label not in self._known and without_point(label) in self._known:  # CSV of pandas: a null made the numbers 1.0
+            label = without_point(label)
         if label not in self._known:
             self._bad_labels.setdefault(label, Places()).add(record.where)
         return self._known.get(label, UNLABELED)

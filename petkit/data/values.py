@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+import unicodedata
+from typing import Any, Final
 
-__all__ = ["as_text"]
+__all__ = ["as_text", "is_blank", "without_point"]
+
+_UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+"""Categories of Unicode whose characters nobody sees. Those of private use and those too new for this Python may be seen."""
 
 
 def as_text(value: Any, *, whole: bool = False) -> str | None:
@@ -30,6 +35,24 @@ def as_text(value: Any, *, whole: bool = False) -> str | None:
     if not text.isascii() and not _encodable(text):
         raise ValueError("half a surrogate pair, which is no character")
     return text
+
+
+def is_blank(text: str) -> bool:
+    r"""Whether a text has no visible character: it is empty, or all blanks, controls and zero-width signs.
+
+    >>> is_blank(" \u200b\n"), is_blank("\u200b."), is_blank("")
+    (True, False, True)
+    """
+    return not text[:1].isalnum() and all(unicodedata.category(sign) in _UNSEEN for sign in text)
+
+
+def without_point(number: str) -> str:
+    """A whole number that is written with a point and one zero, without them; any other text as it is.
+
+    >>> without_point("1.0"), without_point("-12.0"), without_point("1.5"), without_point("01.0"), without_point("v1.0")
+    ('1', '-12', '1.5', '01.0', 'v1.0')
+    """
+    return number[:-2] if re.fullmatch(r"0\.0|-?[1-9][0-9]*\.0", number) else number
 
 
 def _encodable(text: str) -> bool:

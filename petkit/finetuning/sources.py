@@ -9,7 +9,7 @@ from petkit.choices import did_you_mean
 from petkit.data.hints import no_column
 from petkit.data.problems import Places, Problems, Record, listed
 from petkit.data.readers import records_of
-from petkit.data.values import as_text
+from petkit.data.values import as_text, is_blank
 from petkit.errors import DataError
 
 __all__ = ["complete_records", "text_list", "text_value", "unseen"]
@@ -49,7 +49,7 @@ def text_value(record: Record, column: str, problems: Problems, *, whole: bool =
     except ValueError as error:
         problems.add(f"column {column!r} must hold text or numbers", f"{record.where} holds {error}")
         return "?"
-    if text is None or not text.strip():
+    if text is None or is_blank(text):
         problems.add(f"empty or blank text in column {column!r}", record.where, advice="each row needs one")
         return "?"
     return text

@@ -102,6 +102,16 @@ def test_numbers_and_truth_values_become_text(tmp_path: Path) -> None:
     assert read_rows(jsonl(tmp_path / "y.jsonl", [{"text": "a", "label": False}]), yes_no, labels="required").labels == (1,)
 
 
+def test_whole_numbers_with_a_point_are_the_labels_without_it_unless_the_task_has_them(tmp_path: Path) -> None:
+    source = text(tmp_path / "x.csv", "text,label\na,1.0\nb,0.0\nc,1\nd,\n")
+    words = {"0": "no", "1": "yes"}
+    task = Task(name="t", fields=("text",), patterns="{mask}: {text}", verbalizer=words)
+    assert read_rows(source, task, labels="optional").labels == (1, 0, 1, UNLABELED)
+    own = Task(name="t", fields=("text",), patterns="{mask}: {text}", verbalizer={**words, "1.0": "surely"})
+    assert read_rows(source, own, labels="optional").labels == (2, 0, 1, UNLABELED)
+    assert "labels outside the verbalizer: '2.0'" in message(text(tmp_path / "y.csv", "text,label\na,2.0\n"), task)
+
+
 def test_values_that_are_no_text(tmp_path: Path) -> None:
     said = message(jsonl(tmp_path / "x.jsonl", [{"text": v} for v in (["a"], {"b": 1}, "a\0b", "\ud800", "fine")]), labels="ignored")
     assert said.endswith(
@@ -121,6 +131,14 @@ def test_several_sources_are_concatenated_with_unique_ids(tmp_path: Path) -> Non
     assert "no source of rows" in message([])
 
 
+def test_one_file_under_two_names_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text(tmp_path / "x.txt", "one\n")
+    (tmp_path / "link.txt").symlink_to("x.txt")
+    assert message(["x.txt", "./x.txt"]) == "each source can be read once, and x.txt and ./x.txt are the same file"
+    assert message(["x.txt", "link.txt"]).endswith("x.txt and link.txt are the same file")
+
+
 def test_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
     said = message([text(tmp_path / "a.txt", "a\n\n"), tmp_path / "missing.csv", text(tmp_path / "c.txt", "c\n")], labels="ignored")
     assert "a.txt: empty or blank text in column 'text': row 2; --drop-blank" in said
@@ -128,7 +146,7 @@ def test_problems_of_all_sources_come_at_once(tmp_path: Path) -> None:
 
 
 def test_blank_texts_stop_or_are_dropped_or_kept_and_counted(tmp_path: Path) -> None:
-    rows: list[dict[str, Any]] = [{"text": t, "label": "bad"} for t in ["a", "", " \n", "\u3000", "b"]] + [
+    rows: list[dict[str, Any]] = [{"text": t, "label": "bad"} for t in ["a", "", " \n", "\u3000\u200b\u2060", "b"]] + [
         {"text": None, "label": "bad"},
         {"label": "bad"},
     ]
@@ -141,7 +159,7 @@ def test_blank_texts_stop_or_are_dropped_or_kept_and_counted(tmp_path: Path) -> 
     dropped = read_rows(source, TASK, labels="required", drop_blank=True, report=readings.append)
     assert dropped.ids == ("x:1", "x:5")
     kept = read_rows(source, TASK, labels="required", keep_blank=True, report=readings.append)
-    assert kept.fields["text"] == ("a", "", " \n", "\u3000", "b", "", "")
+    assert kept.fields["text"] == ("a", "", " \n", "\u3000\u200b\u2060", "b", "", "")
     assert readings == [Reading(str(source), 2, 2, blank_dropped=5, blank_kept=0), Reading(str(source), 7, 7, 0, blank_kept=5)]
     with pytest.raises(SettingsError, match="exclude each other"):
         read_rows(source, TASK, labels="required", keep_blank=True, drop_blank=True)

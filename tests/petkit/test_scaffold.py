@@ -76,6 +76,8 @@ def test_labels_are_spelled_as_the_rows_of_a_task_spell_them() -> None:
     assert guess_columns(rows(4, text=LONG, label=[True, False])).labels == (("false", 2), ("true", 2))
     assert guess_columns(rows(4, text=LONG, label=[1.0, 2.0])).labels == (("1", 2), ("2", 2))
     assert guess_columns(rows(6, text=LONG, label=[0, 1, float("nan")])).labels == (("0", 2), ("1", 2))
+    assert guess_columns(rows(6, text=LONG, label=["1.0", "2.0", ""])).labels == (("1", 2), ("2", 2))
+    assert guess_columns(rows(6, text=LONG, label=["1.0", "2.0", "2.5"])).labels == (("1.0", 2), ("2.0", 2), ("2.5", 2))
 
 
 def test_named_columns_win() -> None:
@@ -83,6 +85,7 @@ def test_named_columns_win() -> None:
     guess = guess_columns(values, texts=["other"], label="kind")
     assert (guess.texts, guess.label) == (("other",), "kind")
     assert guess_columns(values, texts=["label", "text"]).label == "kind"
+    assert len(guess_columns(rows(300, text=LONG, label=[f"c{i}" for i in range(150)]), label="label").labels) == 150
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,8 @@ def test_named_columns_win() -> None:
         (rows(4, x=1, label=["a", "b"]), {}, "--text-column"),
         (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label-column"),
         (rows(300, text=LONG, label=list(range(300))), {}, "300 different values in 300 rows"),
+        (rows(300, text=LONG, label=list(range(150))), {}, "150 different values in 300 rows"),
+        (rows(300, text=LONG, label=list(range(300))), {"label": "label"}, "300 different values in 300 rows"),
     ],
 )
 def test_what_cannot_be_guessed_from(values: list[dict[str, Any]], options: dict[str, Any], said: str) -> None:

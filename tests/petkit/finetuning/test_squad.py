@@ -84,7 +84,7 @@ def test_questions_without_a_list_of_answers_are_not_labelled(tmp_path: Path, se
         ({"answers": [{"text": "Anna"}]}, "answers must be a list of"),
         ({"answers": ["Anna"]}, "answers must be a list of"),
         ({"answers": [{"text": "", "answer_start": 0}]}, "answers must be a list of"),
-        ({"question": " "}, "empty or blank text in column 'question'"),
+        ({"question": " \u200b"}, "empty or blank text in column 'question'"),
     ],
 )
 def test_mistakes_are_told(tmp_path: Path, asked: dict[str, Any], message: str) -> None:
