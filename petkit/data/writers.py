@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 
+from petkit.data.leftovers import remove_leftovers, temporary_beside
 from petkit.errors import DataError, SettingsError
 
 __all__ = ["PredictionWriter"]
@@ -29,7 +30,8 @@ class PredictionWriter:
     """Writes predictions in the order they come, holding no more than one batch.
 
     A file appears whole or not at all: it is written under a temporary name beside its place, synced and renamed when the
-    ``with`` block ends, and removed if that ends in an error. A stream (standard output) is written to as rows come.
+    ``with`` block ends, and removed if that ends in an error (what a killed process left there
+    goes when the file is written again). A stream (standard output) is written to as rows come.
 
     Args:
         target: path ending in .jsonl, .ndjson, .json (JSON lines) or .csv, or an open binary stream.
@@ -55,6 +57,7 @@ class PredictionWriter:
             self._path: Path | None = _behind_link(Path(target))
             self._format: Format = format or _format_of(Path(target))
             self._temporary = _temporary_beside(self._path)
+            remove_leftovers(self._path)
             self._stream: BinaryIO = _opened(self._temporary)
         else:
             self._path, self._format, self._stream = None, format or "jsonl", target
@@ -164,7 +167,7 @@ def _temporary_beside(path: Path) -> Path:
         raise SettingsError(f"--out {path}: is a folder; name a file in it")
     if not path.parent.is_dir():
         raise SettingsError(f"--out {path}: there is no folder {path.parent}")
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return temporary_beside(path)
 
 
 def _opened(path: Path) -> BinaryIO:

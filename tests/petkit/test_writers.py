@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -130,6 +133,18 @@ def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         writer.write([{"text": "a"}], probabilities((1, 0)))
         raise KeyboardInterrupt
     assert [(child.name, child.read_text()) for child in tmp_path.iterdir()] == [("out.jsonl", "old")]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    """Of this output only, and only if the process is gone."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = [f".other.csv.{gone.pid}.tmp", f".out.csv.{os.getppid()}.tmp", ".out.csv.x.tmp", ".out.csv.0.tmp"]
+    for name in (*kept, f".out.csv.{gone.pid}.tmp"):
+        (tmp_path / name).write_text("half")
+    with PredictionWriter(tmp_path / "out.csv", labels=LABELS) as writer:
+        writer.write([{"text": "a"}], probabilities((1, 0)))
+    assert {child.name for child in tmp_path.iterdir()} == {"out.csv", *kept}
 
 
 def test_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
