@@ -43,12 +43,20 @@ def _state(found: RunStatus) -> str:
     return "finished" if any((found.root / name).exists() for name in ("report.json", "model")) else "unfinished"
 
 
+def _problems(found: RunStatus) -> list[str]:
+    """What a finished run has lost; a process that works on the folder may be about to restore it."""
+    from petkit.results import result_problems
+
+    return [] if found.holder else result_problems(found.root)
+
+
 def _record(found: RunStatus) -> dict[str, Any]:
     return {
         "path": str(found.root),
         "state": _state(found),
         "holder": found.holder,
         "units": [unit._asdict() for unit in found.units],
+        "problems": _problems(found),
         **{name: found.manifest[name] for name in ("created", "settings", "inputs", "versions", "hardware")},
     }
 
@@ -69,6 +77,8 @@ def _units(found: RunStatus) -> Table:
 
 
 def _next(found: RunStatus) -> list[str]:
+    if problems := _problems(found):
+        return [f"Problem: {line}" for line in problems]
     if _state(found) == "unfinished":
         return ["Next: the command that began this run goes on with it."]
     if (found.root / "classifier").is_dir():

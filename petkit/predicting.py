@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import reprlib
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +15,15 @@ from transformers import AutoModelForSequenceClassification
 
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained
-from petkit.choices import not_there
 from petkit.classifier import predict_logits
 from petkit.compute import autocast_dtype, choose_device, default_precision, default_token_budget
 from petkit.encoding import Encoder
 from petkit.encoding.shared import Encoders
-from petkit.errors import DataError, ModelError, RunError
+from petkit.errors import DataError, ModelError
 from petkit.files import read_json_checked
 from petkit.losses import mix_scores, soft_labels
 from petkit.pvp import PVP, Task
+from petkit.results import CARD, ENSEMBLE, no_result
 from petkit.rows import Rows
 from petkit.runs import recorded
 from petkit.scoring import score_rows
@@ -36,7 +35,6 @@ __all__ = ["Classifier", "Ensemble", "Member", "Predictor", "Texts", "classifier
 Texts = Rows | Sequence[str] | Sequence[Sequence[str]] | Sequence[Mapping[str, str]]
 """What can be classified: rows; strings, for a task of one field; tuples, in the order of the fields; dicts, by field."""
 
-_CARD: Final = "petkit.json"
 _SCHEMA: Final = 1
 _TOKENS: Final = 8192
 
@@ -77,7 +75,7 @@ class Classifier:
         Raises RunError for a run without a classifier, ModelError for any other folder and for damaged files.
         """
         folder = classifier_folder(Path(path))
-        card = _read_card(folder / _CARD, ("task", "labels", "max_length"))
+        card = _read_card(folder / CARD, ("task", "labels", "max_length"))
         model = _open_classifier(str(folder), card["labels"]).to(choose_device(device))
         return cls(_inputs_only(card), model, Encoder(load_tokenizer(str(folder)), max_length=card["max_length"]))
 
@@ -131,14 +129,9 @@ class Ensemble:
         pattern functions and their file has changed.
         """
         root = Path(path)
-        if not (root / "ensemble.json").is_file():
-            raise _no_result(
-                root,
-                "ensemble",
-                "methods pet, ipet and single make one when there are labelled rows, and --set keep_members=none does without; "
-                "petkit predict asks the classifier",
-            )
-        card = _read_card(root / "ensemble.json", ("task", "settings", "members"))
+        if not (root / ENSEMBLE).is_file():
+            raise no_result(root, "ensemble")
+        card = _read_card(root / ENSEMBLE, ("task", "settings", "members"))
         task, where = task_from_spec(card["task"]), choose_device(device)
         settings = _on_device(from_dict(card["settings"]), where, trained_on=str(recorded(root).get("device", where)))
         encoders = Encoders()  # one for all members, so that each text is tokenised once
@@ -212,37 +205,9 @@ def _shown(value: object) -> str:
 def classifier_folder(root: Path) -> Path:
     """The classifier's folder of a run, or that folder itself. Raises RunError for a run without one, ModelError for any other folder."""
     for folder in (root, root / "classifier"):
-        if (folder / _CARD).is_file():
+        if (folder / CARD).is_file():
             return folder
-    raise _no_result(root, "classifier", "method tfidf makes none")
-
-
-_OTHER_KINDS: Final = {
-    "study": "a study (petkit evaluate), which keeps predictions and no models; petkit train makes a classifier",
-    "finetuning": "a fine-tuning run; its model, in the folder model, is for transformers' pipeline()",
-}
-"""What a folder with a report may be beside a run of petkit train."""
-
-
-def _no_result(root: Path, what: str, legal: str) -> RunError | ModelError:
-    """Why there is no classifier or ensemble at a path."""
-    if not root.is_dir():
-        return RunError(f"{root}: no such folder; give the folder that petkit train wrote (--out){not_there(root)}")
-    if (root / "report.json").is_file():
-        report = read_json_checked(root / "report.json")
-        if (kind := report.get("kind", "run")) in _OTHER_KINDS:
-            return RunError(f"{root} is {_OTHER_KINDS[kind]}")
-        method = report.get("settings", {}).get("method", "unknown")
-        return RunError(f"{root} is a finished run without {what} (method {method}); {legal}")
-    if (root / "model").is_dir() and (root / "run.json").is_file():
-        model = shlex.quote(str(root / "model"))
-        return RunError(f"{root} is a pretraining run; train a classifier from it with petkit train TASK --model {model}")
-    if (root / "run.json").is_file():
-        return RunError(
-            f"{root} is not finished: it has no {what} yet. petkit status {shlex.quote(str(root))} shows what is left; "
-            "run the petkit train command again to finish it"
-        )
-    return ModelError(f"{root} is neither a run nor a classifier of petkit (it has no run.json and no {_CARD})")
+    raise no_result(root, "classifier")
 
 
 def _read_card(path: Path, needed: Sequence[str]) -> dict[str, Any]:
@@ -288,7 +253,7 @@ def _open_classifier(path: str, labels: Sequence[str]) -> Any:
         raise ModelError(f"model {path!r} lacks weights of a classifier ({', '.join(sorted(found['missing_keys'])[:3])})")
     named = [model.config.id2label[index] for index in sorted(model.config.id2label)]
     if named != list(labels):
-        raise ModelError(f"model {path!r} has the labels {', '.join(named)}, but its {_CARD} says {', '.join(labels)}")
+        raise ModelError(f"model {path!r} has the labels {', '.join(named)}, but its {CARD} says {', '.join(labels)}")
     return model.eval()
 
 

@@ -72,6 +72,15 @@ def test_a_finished_run_says_what_to_do_with_it(run: Path) -> None:
     assert f"Next: petkit predict '{spaced}' FILE\n" in petkit("status", spaced).stdout
 
 
+def test_a_finished_run_says_what_it_has_lost(run: Path) -> None:
+    (run / "report.json").write_text('{"settings": {"method": "pet"}}')
+    lost = "the classifier is missing or damaged (no classifier/petkit.json); the petkit train command that made the run restores it"
+    assert f"Problem: {lost}\n" in petkit("status", run).stdout
+    assert json.loads(petkit("status", run, "--json").stdout)["problems"] == [lost]
+    with locks.locked(run / ".lock"):
+        assert json.loads(petkit("status", run, "--json").stdout)["problems"] == []
+
+
 def test_a_finished_pretraining_names_its_model(run: Path) -> None:
     (run / "model").mkdir()
     assert f"Model: {run / 'model'}\n" in petkit("status", run).stdout

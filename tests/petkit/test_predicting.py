@@ -129,6 +129,12 @@ def without_classifier(root: Path) -> None:
     write(root / "report.json", {"settings": {"method": "tfidf"}})
 
 
+def robbed(root: Path) -> None:
+    members = [{"generation": 0, "seed": 0}]
+    write(root / "run.json", {})
+    write(root / "report.json", {"settings": {"method": "pet", "keep_members": "last"}, "scores": {"members": members}})
+
+
 def pretraining(root: Path) -> None:
     write(root / "run.json", {})
     (root / "model").mkdir()
@@ -144,6 +150,7 @@ def foreign(root: Path) -> None:
     [
         (unfinished, RunError, "is not finished.*petkit status"),
         (without_classifier, RunError, "finished run without .*method tfidf"),
+        (robbed, RunError, "finished run whose .* is missing or damaged.*petkit train command .* restores it"),
         (pretraining, RunError, "is a pretraining run.*--model"),
         (foreign, ModelError, "neither a run nor a classifier"),
         (lambda root: None, RunError, "no such folder"),
@@ -153,6 +160,15 @@ def test_folders_without_an_answer_say_why(load: Any, make: Any, kind: type[User
     make(tmp_path / "run")
     with pytest.raises(kind, match=message):
         load(tmp_path / "run")
+
+
+def test_a_classifier_alone_has_no_ensemble_and_says_where_one_lies(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is a classifier alone.*\(petkit label RUN\).*petkit predict"):
+        Ensemble.load(folder)
+    classifier = Path(shutil.copytree(folder, tmp_path / "run" / "classifier"))
+    write(tmp_path / "run" / "ensemble.json", {})
+    with pytest.raises(RunError, match=rf"\(petkit label {tmp_path / 'run'}\)"):
+        Ensemble.load(classifier)
 
 
 def test_other_labels_than_the_card_says_are_refused(folder: Path, tmp_path: Path) -> None:
