@@ -63,12 +63,14 @@ class Vectors:
     """A pretrained encoder that gives vectors; made by ``load_vectors``.
 
     Attributes:
-        model: gives states at its layers. backend: its tokenizer, plain; frame: the special tokens around one or two texts.
+        model: gives states at its layers. names: its tokenizer as it is, which knows what tokens are called; backend: the same, plain;
+            frame: the special tokens around one or two texts.
         cls_id: the token whose state stands for the row, None if the tokenizer adds none.
         max_length: tokens of a row, special ones included. layer: 0 for the embeddings, None for the last. token_budget: of a batch.
     """
 
     model: Any
+    names: Backend
     backend: Backend
     frame: Frame
     pad_id: int
@@ -89,7 +91,7 @@ class Vectors:
 
     def piece(self, token: int) -> str:
         """A token as the vocabulary has it."""
-        return str(self.backend.id_to_token(token))
+        return str(self.names.id_to_token(token))
 
     def tokens(self, rows: Sequence[Sequence[str]]) -> TokenRows:
         """Rows of one text or two, tokenised as transformers does with ``truncation=True``; special tokens that a text spells stay text."""
@@ -220,8 +222,8 @@ def load_vectors(
     model = _open(path, config).to(choose_device(device))
     cls_id = tokenizer.cls_token_id
     added = cls_id is not None and any(token == cls_id for token, _ in frame.single)
-    backend = plain_backend(tokenizer)
-    return Vectors(model, backend, frame, int(tokenizer.pad_token_id), cls_id if added else None, length, layer, token_budget)
+    backends = (tokenizer.backend_tokenizer, plain_backend(tokenizer))
+    return Vectors(model, *backends, frame, int(tokenizer.pad_token_id), cls_id if added else None, length, layer, token_budget)
 
 
 def _check(path: str, config: Any, layer: int | None, length: int, longest: int | None, least: int) -> None:

@@ -85,6 +85,11 @@ def test_a_row_for_each_token_with_its_text_and_place(vectors: Vectors, file: st
     assert "segment" not in table.schema.names
 
 
+def test_an_unknown_token_has_the_name_that_the_vocabulary_gives_it(vectors: Vectors, tmp_path: Path) -> None:
+    _, table = encoded(vectors, source(tmp_path, [{"text": "a \u4e2d number"}]), tokens=True)
+    assert table["token"].to_pylist() == ["a", "[UNK]", "number"]
+
+
 def test_pairs_have_one_vector_or_two_segments_of_tokens(vectors: Vectors, file: str) -> None:
     _, table = encoded(vectors, file, pair="other", poolings=["cls"], columns={"text": "text"})
     rows = vectors.tokens(list(zip(TEXTS, TEXTS[::-1], strict=True)))
