@@ -42,7 +42,7 @@ def sentinel_inputs(text: TokenRows, selection: BoolArray, rng: np.random.Genera
 
 
 def sentinel_targets(text: TokenRows, selection: BoolArray, rng: np.random.Generator, vocabulary: Vocabulary) -> tuple[IntArray, BoolArray]:
-    """The selected tokens, each run behind its sentinel: clean runs are the sentinels."""
+    """The selected tokens, with a sentinel for each clean run: in a text that begins clean, each run of them behind its own sentinel."""
     del rng
     return sentinels(text.ids, text.maskable & ~selection, text.maskable, vocabulary)
 

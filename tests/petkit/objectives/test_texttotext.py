@@ -54,6 +54,13 @@ def test_the_parts_on_six_tokens(inputs: Any, targets: Any, wanted: tuple[list[i
     assert texts(without)[0] == [[S0 if token == MASK else token for token in wanted[0]]]  # T5 itself has no mask token
 
 
+def test_a_row_that_begins_with_noise_has_targets_that_do_as_in_the_reference() -> None:
+    """Its ``nonnoise_span_to_unique_sentinel`` names clean runs, so sentinel 1 stands behind the noise that it names in the inputs."""
+    row = SpanCorruption("x", given(1, 1, 0, 0, 1, 0), sentinel_inputs, sentinel_targets, "ours")
+    ids = np.array([[10, 11, 12, 13, 14, 15, EOS]])
+    assert texts(row.batch(ids, ids != PAD, WORDS, stream(1))) == ([[S0, 12, 13, S1, 15, EOS]], [[10, 11, S0, 14, S1, EOS]])
+
+
 @pytest.mark.parametrize("name", T5_ROWS + BART_ROWS)
 def test_labels_of_any_length_are_padded_and_whole(name: str) -> None:
     ids, valid = framed([0, 1, 2, 9, 60], 64)
