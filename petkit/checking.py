@@ -219,7 +219,7 @@ def _spelled(pvp: PVP, row: dict[str, str], mask: str) -> str:
 def _lines(error: UserError, pvp: PVP) -> list[str]:
     """The problems of an error of one pattern, without the pattern's name, which every title begins with."""
     head, *rest = str(error).splitlines()
-    head = head.removeprefix(f"pattern {pvp.pattern.name!r}").removeprefix(":").strip()
+    head = head.removeprefix("pattern function ").removeprefix("pattern ").removeprefix(repr(pvp.pattern.name)).removeprefix(":").strip()
     listed = [line.removeprefix("  - ") for line in rest]
     title = head.rpartition(":")[0]
     return [f"{title}: {line}" if title else line for line in listed] or [head]

@@ -12,6 +12,7 @@ list of ``str`` (literal text), ``Text`` (may be shortened to fit), ``MASK`` and
 from __future__ import annotations
 
 import string
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -136,12 +137,24 @@ class Pattern:
         try:
             parts = tuple(self.source(row))
         except Exception as error:
-            raise TaskError(f"pattern function {self.name!r} raised {type(error).__name__}: {error}") from error
+            problem = f"raised {type(error).__name__}: {error}{_line_in(self.source, error)}"
+            failure = TaskError(f"pattern function {self.name!r}: {problem}")
+            failure.problems = (problem,)
+            raise failure from error
         odd = [part for part in parts if not isinstance(part, (str, Text, _Marker))]
         problems = [f"returned {part!r}; legal are str, Text, MASK, SEGMENT_BREAK" for part in odd]
         problems += _structure_problems("the returned list", parts)
         raise_problems(TaskError, f"pattern function {self.name!r}", problems)
         return parts
+
+
+def _line_in(function: PatternFunction, error: Exception) -> str:
+    """At which line of the function's file an error arose, for a message; nothing for a callable that has no file."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == code.co_filename]
+    return f", at {code.co_filename}, line {lines[-1] if lines else code.co_firstlineno}"
 
 
 def _structure_problems(where: str, parts: Sequence[object]) -> list[str]:

@@ -27,6 +27,7 @@ from torch import Tensor
 from petkit.batching import collate, token_budget_batches
 from petkit.choices import legal_are
 from petkit.errors import SettingsError, TaskError, raise_problems
+from petkit.filling import refuse_failing
 from petkit.surroundings import differing_rows
 from petkit.wording import Places, plural
 
@@ -122,7 +123,7 @@ def plan(encoder: Encoder, pvp: PVP, rows: Rows) -> ScoringPlan:
 
     Raises TaskError for words that give no token or an unknown or special one, for labels that share a word's tokens, and
     where a word tokenises differently from row to row (the pattern then needs a space or a sign beside the gap), naming rows where
-    not all have the problem; ValueError without any row.
+    not all have the problem, and those on which a pattern function fails; ValueError without any row.
     """
     if len(rows) == 0:
         raise ValueError("a plan needs at least one row to see how the words tokenise in its gap")
@@ -137,18 +138,13 @@ def plan(encoder: Encoder, pvp: PVP, rows: Rows) -> ScoringPlan:
 
 
 def _in_all_rows(encoder: Encoder, pattern: Pattern, words: Sequence[str], rows: Rows) -> tuple[_Ids, _Ids, list[str]]:
-    """The tokens of each word in the gap of the first row where all can stand, and of the first row where the pattern does not fail
-    ([] if there is none); and what is wrong in any row."""
+    """The tokens of each word in the gap of the first row where all can stand ([] if there is none), and of the first row; and what is
+    wrong in any row."""
     found, first = _Ids(), _Ids()
     where: dict[str, Places] = {}
     looks = _looks(encoder, pattern, rows)
     for row in looks:
-        try:
-            ids, problems = encoder.word_gap(pattern, words, rows.row(row))
-        except TaskError as error:
-            if not error.problems:  # a pattern function that failed
-                raise
-            ids, problems = _Ids(), list(error.problems)
+        ids, problems = encoder.word_gap(pattern, words, rows.row(row))
         first = first or ids
         if not problems:
             found = found or ids
@@ -169,8 +165,11 @@ def _named(places: Places, looks: int) -> str:
 
 def _looks(encoder: Encoder, pattern: Pattern, rows: Rows) -> list[int]:
     """The rows to look at: one for each way in which the gap is surrounded; the first, the middle and the last in any case."""
-    others = differing_rows(pattern, rows) if encoder.joining == "string" else []  # else words and texts are tokenised apart
-    return sorted({0, len(rows) // 2, len(rows) - 1, *others})
+    usual = {0, len(rows) // 2, len(rows) - 1}
+    if encoder.joining == "string":
+        return sorted(usual.union(differing_rows(pattern, rows)))
+    refuse_failing(pattern, rows)  # words and texts are tokenised apart, so that rows differ in nothing else
+    return sorted(usual)
 
 
 def _unknown(words: Sequence[str], ids: Sequence[tuple[int, ...]], owner: Sequence[str], special: frozenset[int]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Final
 
+from petkit.filling import filled
 from petkit.pvp import MASK, SEGMENT_BREAK, Part, Pattern, Text
 from petkit.rows import Rows
 
@@ -26,6 +27,8 @@ _TOUCHING: Final = re.compile(rf"\s|[^\s{_SIGNS}]*[{_SIGNS}]*")
 def differing_rows(pattern: Pattern, rows: Rows) -> list[int]:
     """The first row of each way in which the gap is surrounded, ascending. Most pattern strings have one way, whatever the texts.
 
+    Raises TaskError for a pattern function, naming the rows on which it fails.
+
     >>> rows = Rows(ids=("1", "2", "3"), fields={"text": ("ness", "ly made", "ness")})
     >>> differing_rows(Pattern("{mask}{text}"), rows), differing_rows(Pattern("{mask}: {text}"), rows)
     ([0, 1], [0])
@@ -33,8 +36,8 @@ def differing_rows(pattern: Pattern, rows: Rows) -> list[int]:
     if len(rows) and isinstance(pattern.source, str) and _is_fixed(pattern.parts(rows.row(0))):
         return [0]
     firsts: dict[tuple[str, str], int] = {}
-    for i in range(len(rows)):
-        firsts.setdefault(beside_gap(pattern.parts(rows.row(i))), i)
+    for i, parts in enumerate(filled(pattern, rows)):
+        firsts.setdefault(beside_gap(parts), i)
     return list(firsts.values())
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -153,8 +156,8 @@ def test_a_function_pattern_gives_its_parts_and_its_name() -> None:
 
 
 def test_a_function_that_raises_is_named() -> None:
-    pattern = Pattern(lambda row: [row["nothing"]])
-    with pytest.raises(TaskError, match=r"'<lambda>' raised KeyError: 'nothing'"):
+    pattern, line = Pattern(lambda row: [row["nothing"]]), inspect.currentframe().f_lineno  # type: ignore[union-attr]
+    with pytest.raises(TaskError, match=rf"'<lambda>': raised KeyError: 'nothing', at {re.escape(__file__)}, line {line}"):
         pattern.parts({"text": "x"})
 
 
@@ -170,6 +173,12 @@ def test_a_function_that_returns_something_else_is_told(parts: list[Any], said: 
 def test_a_function_that_returns_nothing_is_a_task_error() -> None:
     with pytest.raises(TaskError, match="raised TypeError"):
         Pattern(lambda _row: None).parts({})  # type: ignore[arg-type,return-value]
+
+
+def test_a_callable_without_a_file_is_named_too() -> None:
+    with pytest.raises(TaskError, match=r"'function': raised TypeError: .*") as caught:
+        Pattern(functools.partial(reversed_words, 1)).parts({})  # type: ignore[call-arg]
+    assert "line" not in str(caught.value)
 
 
 def test_a_module_level_function_pickles_without_an_origin() -> None:
