@@ -21,14 +21,15 @@ def inputs_of(model: Any, batch: Batch) -> dict[str, Any]:
 
 
 def save_for_pipelines(model: Any, tokenizer: Any, folder: Path, *, max_length: int) -> None:
-    """Write model (safetensors) and tokenizer, so that a plain pipeline cuts texts as the model learned them, and tells a pair's two
-    apart where the model does: transformers 5 leaves token types out for ALBERT.
+    """Write model (safetensors) and tokenizer, so that a plain pipeline cuts texts as the model learned them, takes special tokens that
+    a text spells for text, and tells a pair's two apart where the model does: transformers 5 leaves token types out for ALBERT.
 
     The model is on the CPU afterwards.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changed = copy.deepcopy(tokenizer)
     changed.model_max_length = max_length
+    changed.split_special_tokens = changed.init_kwargs["split_special_tokens"] = True
     if _takes_types(model) and "token_type_ids" not in tokenizer.model_input_names:
         changed.model_input_names = [*tokenizer.model_input_names, "token_type_ids"]
         changed.init_kwargs["model_input_names"] = changed.model_input_names

@@ -34,11 +34,12 @@ from petkit.encoding.splicing import Gap, Pieces, find_gap, gap_string
 from petkit.encoding.tokenizing import Ids, plain_tokenizer
 from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import SettingsError, TaskError, raise_problems
+from petkit.filling import filled
 from petkit.pvp import MASK, Pattern, Task
 from petkit.rows import Rows
 from petkit.wording import NAMED_PLACES
 
-__all__ = ["Encoded", "Encoder", "Joining", "WordGap"]
+__all__ = ["Encoded", "Encoder", "Joining", "WordGap", "without_empty_second"]
 
 Joining = Literal["string", "parts"]
 """Tokenise each segment as one string, or part by part as the original implementation does (preset ``paper``)."""
@@ -115,13 +116,13 @@ class Encoder:
             N rows with ``slots`` (N, M).
 
         Raises:
-            TaskError: if masks and literals alone are too long, naming pattern, rows and lengths, or if the pattern fails.
+            TaskError: if masks and literals alone are too long, naming pattern, rows and lengths, or if the pattern fails, naming rows.
         """
         if masks < 1:
             raise SettingsError(f"a cloze needs at least 1 mask, not {masks}")
         self._pieces.reset_if_full()
         self._frames = _frames(self._pieces)
-        clozes = [segments(pattern.parts(rows.row(i))) for i in range(len(rows))]
+        clozes = [segments(parts) for parts in filled(pattern, rows)]
         self._joiner.prepare(clozes)
         joined = [self._join(cloze, None, filler, masks) for cloze in clozes]
         self._pieces.resolve()
@@ -203,10 +204,11 @@ class Encoder:
     def plain(self, rows: Rows, task: Task) -> Encoded:
         """Inputs of the final classifier: one or two texts as ``tokenizer(a, b, truncation=True, max_length=...)`` gives them.
 
-        Equal to that token by token, but for special tokens that a text spells out: here they stay text, where a plain
-        pipeline takes them for special ones. ``slots`` is (N, 0).
+        Equal to that token by token with a tokenizer whose ``split_special_tokens`` is true, as that of a saved classifier is: special
+        tokens that a text spells out stay text. (Not there with a unigram vocabulary, which has them as pieces.) An empty second text is
+        none, as there. ``slots`` is (N, 0).
         """
-        texts = [task.classifier_texts(rows.row(i)) for i in range(len(rows))]
+        texts = [without_empty_second(task.classifier_texts(rows.row(i))) for i in range(len(rows))]
         pieces = Pieces(self._plain, limit=self.max_length)
         frames, joined, dropped = _frames(pieces), [], np.zeros(len(rows), dtype=np.int32)
         for start in range(0, len(texts), _ROWS):
@@ -225,6 +227,15 @@ class Encoder:
         if len(lengths) == 1:
             return (min(lengths[0], room),)
         return drop_longest_first(lengths[0], lengths[1], room)
+
+
+def without_empty_second(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """A pair whose second text is empty as one text, which is what transformers makes of it.
+
+    >>> without_empty_second(("a", "")), without_empty_second(("", "b"))
+    (('a',), ('', 'b'))
+    """
+    return texts[:1] if len(texts) == 2 and not texts[1] else texts
 
 
 def _frames(pieces: Pieces) -> dict[int, list[list[int] | int]]:

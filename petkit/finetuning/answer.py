@@ -125,14 +125,18 @@ def _asked(rows: Sequence[Question], job: Job) -> Asked:
 
 
 def lessons(rows: Sequence[Question], job: Job) -> Lessons:
-    """Mean of the cross-entropies of start and end, as transformers' ``start_positions=`` and ``end_positions=`` have it."""
+    """Mean of the cross-entropies of start and end, as transformers' ``start_positions=`` and ``end_positions=`` have it of a row alone.
+
+    Padding is no place for an answer: otherwise the loss of a row would hang on the longest one beside it.
+    """
     asked = _asked(rows, job)
     wanted = torch.from_numpy(targets(asked, rows))
 
     def loss(model: Any, batch: Batch, chosen: Chosen) -> Tensor:
         right = on(wanted[torch.from_numpy(chosen)], model.device)
-        out = model(**inputs_of(model, batch))
-        start, end = (functional.cross_entropy(x.float(), right[:, k]) for k, x in enumerate((out.start_logits, out.end_logits)))
+        out, padding = model(**inputs_of(model, batch)), batch.attention_mask == 0
+        places = (x.float().masked_fill(padding, -torch.inf) for x in (out.start_logits, out.end_logits))
+        start, end = (functional.cross_entropy(x, right[:, k]) for k, x in enumerate(places))
         return (start + end) / 2
 
     several = int((np.bincount(asked.owner) > 1).sum())

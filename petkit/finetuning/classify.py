@@ -19,6 +19,7 @@ from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch
 from petkit.data.problems import Problems
 from petkit.data.readers import source_stem
+from petkit.encoding import without_empty_second
 from petkit.encoding.encoded import Encoded
 from petkit.errors import DataError
 from petkit.finetuning.kind import Chosen, Facts, Job, Kind, Lessons, Prediction
@@ -81,18 +82,23 @@ def open_classifier(path: str, job: Job, seed: int) -> Any:
 
 
 def encode_texts(rows: Sequence[LabelledText], job: Job) -> tuple[Encoded, list[bool]]:
-    """Rows as ``tokenizer(text, text_pair, truncation=True)`` gives them, and which of them were cut.
+    """Rows as ``tokenizer(text, text_pair, truncation=True)`` gives them one by one, and which of them were cut.
 
     Causal models have no token between two texts; they read a pair as one text with a line break in between.
     """
     max_length = job.settings.max_length or 0
-    texts = [list(row.texts) for row in rows]
-    if job.config.model_type in CAUSAL:
-        texts = [["\n".join(row)] for row in texts]
-    columns = [list(column) for column in zip(*texts, strict=True)]
-    whole = job.tokenizer(*columns, return_attention_mask=False, verbose=False)["input_ids"]
-    found = job.tokenizer(*columns, truncation=True, max_length=max_length, return_token_type_ids=True)
-    return encode_rows(found["input_ids"], found["token_type_ids"]), [len(row) > max_length for row in whole]
+    causal = job.config.model_type in CAUSAL
+    texts = [("\n".join(row.texts),) if causal else without_empty_second(tuple(row.texts)) for row in rows]
+    ids: list[list[int]] = [[]] * len(rows)
+    types, cut = ids.copy(), [False] * len(rows)
+    for size in {len(row) for row in texts}:
+        places = [place for place, row in enumerate(texts) if len(row) == size]
+        columns = [list(column) for column in zip(*(texts[place] for place in places), strict=True)]
+        whole = job.tokenizer(*columns, return_attention_mask=False, verbose=False)["input_ids"]
+        found = job.tokenizer(*columns, truncation=True, max_length=max_length, return_token_type_ids=True)
+        for place, long, row, kinds in zip(places, whole, found["input_ids"], found["token_type_ids"], strict=True):
+            ids[place], types[place], cut[place] = row, kinds, len(long) > max_length
+    return encode_rows(ids, types), cut
 
 
 def lessons(rows: Sequence[LabelledText], job: Job) -> Lessons:

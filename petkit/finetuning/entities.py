@@ -27,12 +27,13 @@ def is_tag(tag: str) -> bool:
 
 
 def tag_order(tags: Sequence[str]) -> list[str]:
-    """Tags once each: ``O``, then by kind, the beginning first.
+    """``O``, then the tags of each kind that is there, the beginning first: both, since a few sentences may have one of them only.
 
     >>> tag_order(["I-b", "O", "B-b", "B-a"])
-    ['O', 'B-a', 'B-b', 'I-b']
+    ['O', 'B-a', 'I-a', 'B-b', 'I-b']
     """
-    return sorted({"O", *tags}, key=lambda tag: (tag != "O", tag[2:], tag[:1]))
+    kinds = sorted({tag[2:] for tag in tags if tag != "O"})
+    return ["O", *(f"{place}-{kind}" for kind in kinds for place in "BI")]
 
 
 def entities(tags: Sequence[str]) -> list[Entity]:

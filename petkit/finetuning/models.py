@@ -47,9 +47,13 @@ def open_config(path: str, legal: Sequence[str]) -> Any:
 
 
 def open_tokenizer(path: str) -> Any:
-    """A checkpoint's tokenizer, which pads on the right; see ``petkit.backbones.load_tokenizer`` for its errors."""
+    """A checkpoint's tokenizer, which pads on the right and takes special tokens that a text spells for text.
+
+    See ``petkit.backbones.load_tokenizer`` for its errors.
+    """
     tokenizer = load_tokenizer(path, masked=False)
     tokenizer.padding_side = "right"
+    tokenizer.split_special_tokens = True
     return tokenizer
 
 

@@ -74,8 +74,11 @@ def _blocks(source: str) -> Iterator[list[tuple[int, str]]]:
 
 
 def _word_and_tag(line: str, number: int, problems: Problems) -> tuple[str, str]:
-    """The first and the last column of a line."""
-    cells = line.split()
+    """The first and the last column of a line, which blanks and tabs part."""
+    cells = [cell for cell in line.rstrip("\r\n").replace("\t", " ").split(" ") if cell]
+    if any(len(cell.split()) != 1 for cell in cells):
+        problems.add("a column must not hold a blank of another sort, such as a no-break space", f"line {number}")
+        return "?", "O"
     if len(cells) < 2:
         problems.add("each line must hold a word and its tag", f"line {number}")
         return "?", "O"

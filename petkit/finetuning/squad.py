@@ -50,11 +50,21 @@ def _squad_records(source: str, problems: Problems) -> Iterator[tuple[str, str, 
         return None
     try:
         values = json.loads(text)
-    except ValueError:
-        return None  # one object per line
+    except ValueError as error:
+        if _is_json(text.partition("\n")[0]):
+            return None  # one object per line
+        raise DataError(f"{source} is no JSON: {error}") from error
     if not isinstance(values.get("data"), list):
         return None
     return _flat(values["data"], problems)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _flat(articles: Sequence[Any], problems: Problems) -> Iterator[tuple[str, str, Record]]:

@@ -46,7 +46,12 @@ def test_two_texts_as_the_tokenizer_gives_them(name: str, length: int) -> None:
     texts = [text[:200] for text in TEXTS]  # the library's time grows with the square of what it cuts off
     tok, others = builders.tokenizer(name), texts[::-1]
     encoded = Encoder(tok, max_length=length).plain(rows_of(a=tuple(texts), b=tuple(others)), task("a", "b"))
-    same(encoded, tok(texts, others, truncation=True, max_length=length, return_token_type_ids=True))
+    expected = tok(texts, others, truncation=True, max_length=length, return_token_type_ids=True)
+    for place in (i for i, text in enumerate(others) if not text):  # a batch makes a pair of it, a call of its own one text
+        alone = tok(texts[place], "", truncation=True, max_length=length, return_token_type_ids=True)
+        for key in ("input_ids", "token_type_ids"):
+            expected[key][place] = alone[key]
+    same(encoded, expected)
     assert (encoded.dropped > 0).any() == (length < 512)
 
 
@@ -56,6 +61,18 @@ def test_special_tokens_in_a_text_stay_text(name: str) -> None:
     encoded = Encoder(tok).plain(rows_of(a=(f"a {tok.sep_token}{tok.mask_token} b",)), task("a"))
     special = [token for token in encoded.row(0).tolist() if token in tok.all_special_ids]
     assert special == [tok.cls_token_id, tok.sep_token_id]
+    if name in ("wordpiece", "bytelevel", "modernbert"):  # others find them among their pieces
+        split = tok(f"a {tok.sep_token}{tok.mask_token} b", split_special_tokens=True)["input_ids"]
+        assert encoded.row(0).tolist() == split
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pair_with_an_empty_text_is_what_transformers_makes_of_it(name: str) -> None:
+    tok = builders.tokenizer(name)
+    rows = [("It rained.", ""), ("", "It rained."), ("It rained.", "It snowed."), ("", "")]
+    encoded = Encoder(tok).plain(rows_of(a=tuple(a for a, _ in rows), b=tuple(b for _, b in rows)), task("a", "b"))
+    alone = [tok(a, b, return_token_type_ids=True) for a, b in rows]
+    same(encoded, {key: [one[key] for one in alone] for key in ("input_ids", "token_type_ids")})
 
 
 @pytest.mark.parametrize(("name", "lead"), [("wordpiece", ""), ("bytelevel", " "), ("unigram", "")])

@@ -94,8 +94,11 @@ def test_causal_models_read_a_pair_with_a_line_break_between(tmp_path: Path) -> 
 def test_a_plain_pipeline_gives_the_same_probabilities(family: str, tmp_path: Path) -> None:
     chosen = job(tmp_path / "m", family, max_length=40)
     model = classifier(tmp_path / "m", chosen)
-    rows = TEXTS if family == "gpt2" else [*TEXTS, *PAIRS]
-    ours = [CLASSIFY.predict(model, part, chosen) for part in ((TEXTS,) if family == "gpt2" else (TEXTS, PAIRS))]
+    spelled = " is ".join(chosen.tokenizer.all_special_tokens)
+    texts = [*TEXTS, LabelledText("odd:1", [f"{spelled} here."], None)]
+    pairs = [*PAIRS, *(LabelledText("odd:2", list(two), None) for two in (("A text.", ""), ("", "A text."), (spelled, spelled)))]
+    rows = texts if family == "gpt2" else [*texts, *pairs]
+    ours = [CLASSIFY.predict(model, part, chosen) for part in ((texts,) if family == "gpt2" else (texts, pairs))]
     save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=40)
     classify = pipeline("text-classification", model=str(tmp_path / "saved"), top_k=None)
     for row, prediction in zip(rows, [one for part in ours for one in part], strict=True):

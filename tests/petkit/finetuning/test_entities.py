@@ -66,5 +66,5 @@ def test_scores_are_those_of_seqeval(seed: int) -> None:
 
 
 def test_tags_are_ordered_with_o_first_and_others_refused() -> None:
-    assert tag_order(["I-PER", "B-LOC", "B-PER"]) == ["O", "B-LOC", "B-PER", "I-PER"]
+    assert tag_order(["I-PER", "B-LOC", "B-PER"]) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert not any(is_tag(tag) for tag in ("", "o", "E-PER", "U-PER", "B", "I-", "PER"))

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from petkit.finetuning import FinetuneSettings, loop
+from petkit.finetuning.answer import ANSWER
 from petkit.finetuning.classify import CLASSIFY
 from petkit.finetuning.generate import GENERATE
 from petkit.finetuning.kind import Job, Kind
-from petkit.finetuning.rows import LabelledText, SourceText, TaggedSentence
+from petkit.finetuning.rows import LabelledText, Question, SourceText, TaggedSentence
 from petkit.finetuning.tag import TAG
 from petkit.training import TrainSettings
 from tests.petkit.finetuning.tiny import TEXTS, encoder, job_for, writer
@@ -24,6 +25,7 @@ LABELS = ["O", "B-X", "I-X"]
 FEW = FinetuneSettings(steps=1, batch=8, max_length=24)
 TAGGED = [TaggedSentence(f"r:{i}", text.split(), [LABELS[k % 3] for k in range(len(text.split()))]) for i, text in enumerate(TEXTS)]
 WRITTEN = [SourceText(f"r:{i}", text, [" ".join(text.split()[: 1 + i % 5])]) for i, text in enumerate(TEXTS)]
+ASKED = [Question(f"r:{i}", text, "Who?", [text.split()[i % 2 - 1]], [text.index(text.split()[i % 2 - 1])]) for i, text in enumerate(TEXTS)]
 LABELLED = [LabelledText(f"r:{i}", [text], LABELS[i % 2]) for i, text in enumerate(TEXTS)]
 
 
@@ -45,13 +47,13 @@ def gradient(kind: Kind[Any], rows: Sequence[Any], job: Job, model: Any, monkeyp
 
 @pytest.mark.parametrize(
     ("kind", "rows", "family"),
-    [(TAG, TAGGED, "bert"), (GENERATE, WRITTEN, "t5"), (GENERATE, WRITTEN, "bart"), (CLASSIFY, LABELLED, "bert")],
+    [(TAG, TAGGED, "bert"), (ANSWER, ASKED, "bert"), (GENERATE, WRITTEN, "t5"), (GENERATE, WRITTEN, "bart"), (CLASSIFY, LABELLED, "bert")],
 )
 def test_parts_have_the_gradient_of_one(
     kind: Kind[Any], rows: Sequence[Any], family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = encoder(family, tmp_path) if family == "bert" else writer(family, tmp_path)
-    job = job_for(kind, folder, replace(FEW, stride=4) if kind is TAG else FEW, labels=LABELS)
+    job = job_for(kind, folder, replace(FEW, stride=4) if kind in (TAG, ANSWER) else FEW, labels=LABELS)
     model = kind.open(str(folder), job, 0)
     loss, whole = gradient(kind, rows, job, model, monkeypatch)
     for parts in (2, 8):

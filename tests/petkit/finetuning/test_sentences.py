@@ -76,6 +76,11 @@ def test_mistakes_in_rows_are_told_with_their_number(tmp_path: Path, rows: list[
     assert message in str(caught.value)
 
 
+def test_a_word_with_a_blank_of_another_sort_is_not_cut(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a column must not hold a blank of another sort, such as a no-break space: line 2"):
+        read_sentences(column_file(tmp_path, "Anna B-PER\nAnna\u00a0Maria B-PER\n"), SETTINGS)
+
+
 def test_all_mistakes_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2 problems"):
         read_sentences(column_file(tmp_path, "a\nb X\nc\n"), SETTINGS)

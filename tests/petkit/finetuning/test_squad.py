@@ -101,6 +101,10 @@ def test_missing_columns_twice_the_same_id_and_other_shapes_are_told(tmp_path: P
     (tmp_path / "x.json").write_text('{"data": [{"paragraphs": [{"qas": []}]}, {"text": 1}]}')
     with pytest.raises(DataError, match="not as in SQuAD"):
         read_questions(str(tmp_path / "x.json"), SETTINGS)
+    for damaged in ('{"data": [', '{\n  "data": [\n'):
+        (tmp_path / "z.json").write_text(damaged)
+        with pytest.raises(DataError, match=r"z\.json is no JSON: Expecting value: line"):
+            read_questions(str(tmp_path / "z.json"), SETTINGS)
     (tmp_path / "y.json").write_text('{"data": []}')
     with pytest.raises(DataError, match="holds no question"):
         read_questions(str(tmp_path / "y.json"), SETTINGS)

@@ -151,9 +151,10 @@ def test_the_saved_head_names_its_tags(tmp_path: Path) -> None:
 def test_facts_are_the_tags_and_what_does_not_fit_is_refused() -> None:
     settings = FinetuneSettings().resolved("tag")
     one = TaggedSentence("a:1", ["x", "y"], ["B-X", "O"])
-    assert TAG.facts([one], [], settings) == {"labels": ["O", "B-X"]}
-    with pytest.raises(DataError, match=r"tags that no training row has: 'I-X' \(first in t:1\); the training rows have 'O', 'B-X'"):
-        TAG.facts([one], [TaggedSentence("t:1", ["x", "y"], ["B-X", "I-X"])], settings)
+    longer = TaggedSentence("t:1", ["x", "y"], ["B-X", "I-X"])
+    assert TAG.facts([one], [longer], settings) == {"labels": ["O", "B-X", "I-X"]}, "what goes on may be in no training row"
+    with pytest.raises(DataError, match=r"tags that no training row has: 'B-Y' \(first in t:2\); the training rows have 'O', 'B-X', 'I-X'"):
+        TAG.facts([one], [longer, TaggedSentence("t:2", ["x"], ["B-Y"])], settings)
     with pytest.raises(DataError, match="no entity"):
         TAG.facts([TaggedSentence("a:1", ["x"], ["O"])], [], settings)
     with pytest.raises(DataError, match="1 training rows have no tags in column 'tags'"):
