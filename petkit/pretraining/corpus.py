@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from petkit.choices import did_you_mean, not_there
+from petkit.choices import did_you_mean
 from petkit.data.text import ENCODING, byte_blocks, decoded_blocks
 from petkit.data.values import as_text
 from petkit.errors import DataError
 from petkit.files import digest
+from petkit.pretraining.sourcefiles import BUILTIN, HUB, ending, saved, source_files
 
-__all__ = ["read_documents", "row_texts", "source_digest", "source_files", "source_parts", "text_paragraphs"]
+__all__ = ["read_documents", "row_texts", "source_digest", "source_parts", "text_paragraphs"]
 
-BUILTIN: Final = "builtin:docs"
-_HUB: Final = "hub:"
-_ENDINGS: Final = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
-"""Of the files for which a folder stands, all but parquet also with ``.gz``."""
 LONGEST: Final = 2**13
 """The longest paragraph, in characters: a longer one is cut."""
 _PART: Final = 2**18
@@ -56,29 +52,9 @@ def read_documents(source: str, *, column: str = "text", encoding: str = ENCODIN
 
 def source_parts(source: str) -> list[tuple[str, bool]]:
     """What a source is read from, in order, and of each whether it is rows with columns. Raises DataError as ``source_files``."""
-    if source.startswith(_HUB) or _saved(Path(source)):
+    if source.startswith(HUB) or saved(Path(source)):
         return [(source, True)]
-    return [(source, False)] if source == BUILTIN else [(str(file), _ending(file) != ".txt") for file in source_files(source)]
-
-
-def source_files(source: str) -> list[Path]:
-    """The files that a source is read from, sorted; none for text that is not in files of the user's.
-
-    Raises DataError if there is no such file, or none in a folder that can be read, and for standard input, which cannot be read twice.
-    """
-    path = Path(source)
-    if source == "-":
-        raise DataError("standard input can be read once only, and the text is read several times; save it to a file")
-    if source == BUILTIN or source.startswith(_HUB):
-        return []
-    if not os.path.exists(path):  # Path.exists raises on names that are too long
-        raise DataError(f"{source}: no such file or folder{not_there(source)}")
-    if not path.is_dir():
-        return [path]
-    files = list(_walk(path)) if _saved(path) else [file for file in _walk(path) if _ending(file) in _ENDINGS]
-    if not files:
-        raise DataError(f"{source}: the folder holds no text; files that end in {', '.join(_ENDINGS)} are read")
-    return files
+    return [(source, False)] if source == BUILTIN else [(str(file), ending(file) != ".txt") for file in source_files(source)]
 
 
 def source_digest(source: str) -> str:
@@ -109,26 +85,6 @@ def _package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "absent"
     return found
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Files at any depth, in the order of their paths, without hidden ones. Links to folders are not followed."""
-    found = []
-    for current, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(current, name) for name in names if not name.startswith(".")]
-    yield from sorted(found, key=lambda path: path.relative_to(folder).parts)
-
-
-def _ending(path: Path) -> str:
-    """The file's format, ``.txt`` for ``a.txt.gz``."""
-    suffix = path.suffix.lower()
-    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
-
-
-def _saved(path: Path) -> bool:
-    """Whether this is a folder that ``datasets`` saved."""
-    return any((path / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
 # Text files

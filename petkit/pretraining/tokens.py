@@ -19,9 +19,10 @@ from petkit.files import TEMPORARY, DamagedFileError, discard, make_directory, s
 from petkit.locks import locked
 from petkit.objectives import Vocabulary, stream
 from petkit.objectives.segmenting import Segment
-from petkit.pretraining.corpus import read_documents, source_digest, source_files
+from petkit.pretraining.corpus import read_documents, source_digest
 from petkit.pretraining.marked import Marked, read_marked
 from petkit.pretraining.sections import Run, document_sections, draw_held_out, set_apart, text_encoder, wants_blanks
+from petkit.pretraining.sourcefiles import source_files
 from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
 from petkit.pretraining.unitflags import marked_encoder, set_marked_apart
 

@@ -21,7 +21,7 @@ from petkit.guessing import guess_columns
 from petkit.objectives import presets
 from petkit.objectives.texttotext import Denoising
 from petkit.pretraining.architectures import architecture
-from petkit.pretraining.corpus import source_files
+from petkit.pretraining.sourcefiles import source_files
 from petkit.pretraining.tokenizers import new_tokenizer
 from petkit.report.beside import read_report
 from petkit.runs import read_status

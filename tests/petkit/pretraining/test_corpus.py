@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pyarrow.parquet
 import pytest
 
 from petkit.errors import DataError
-from petkit.pretraining.corpus import LONGEST, read_documents, source_digest, source_files
+from petkit.pretraining.corpus import LONGEST, read_documents, source_digest
+from petkit.pretraining.sourcefiles import source_files
 
 # Sources
 
@@ -125,6 +128,43 @@ def test_broken_rows_and_files_are_named(tmp_path: Path) -> None:
         list(read_documents(str(tmp_path / "empty")))
     with pytest.raises(DataError, match="standard input can be read once only"):
         list(read_documents("-"))
+
+
+def test_entries_of_a_folder_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good.txt", "closed.txt", "sub/x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "notes.md").symlink_to(tmp_path / "none")  # not text, so not missed
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "none")
+    os.mkfifo(tmp_path / "pipe.txt")
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "closed.txt" and may(path, mode))
+    with pytest.raises(DataError) as caught:
+        source_digest(str(tmp_path))
+    assert str(caught.value).startswith(f"{tmp_path}: not all of the folder can be read: 3 problems")
+    assert caught.value.problems == (
+        f"{tmp_path}/closed.txt: no permission to read it",
+        f"{tmp_path}/gone.txt: a link to a file that is not there",
+        f"{tmp_path}/pipe.txt: no regular file",
+    )
+    with pytest.raises(DataError, match=r"closed\.txt: no permission to read it; give a file"):
+        source_digest(str(tmp_path / "closed.txt"))
+
+
+def test_a_folder_in_a_folder_that_cannot_be_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("good.txt", "sub/x.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    listed = os.scandir
+
+    def refusing(path: str) -> object:
+        if Path(path).name == "sub":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"not all of the folder can be read: .*/sub: Permission denied"):
+        source_files(str(tmp_path))
 
 
 @pytest.mark.slow
