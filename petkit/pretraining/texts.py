@@ -84,11 +84,11 @@ def data_sets(sources: Sequence[str], column: str, *, encoding: str = ENCODING, 
     """The sources as one data set, or as one each, by the names of the files as far as these differ."""
     if not separate:
         return {"text": Sources(tuple(sources), column, encoding)}
-    names = [Path(source).stem for source in sources]
-    return {
-        name if name and names.count(name) == 1 else source: Sources((source,), column, encoding)
-        for name, source in zip(names, sources, strict=True)
-    }
+    stems = [Path(source).stem for source in sources]
+    names = [stem if stem and stems.count(stem) == 1 else source for stem, source in zip(stems, sources, strict=True)]
+    if len(set(names)) < len(names):  # one file's whole name is another's without its ending
+        names = list(sources)
+    return {name: Sources((source,), column, encoding) for name, source in zip(names, sources, strict=True)}
 
 
 def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path, cache: Path) -> tuple[Any, dict[str, SplitTokens]]:

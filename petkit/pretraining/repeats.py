@@ -1,0 +1,86 @@
+"""Text that is given twice: what is held out of one copy would be trained on in the other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+from petkit.data.text import byte_blocks
+from petkit.errors import DataError, raise_problems
+from petkit.pretraining.sourcefiles import saved, source_files
+
+__all__ = ["refuse_repeats"]
+
+_NAMED: Final = 10
+"""Files that one message names."""
+
+
+def refuse_repeats(sources: Sequence[str]) -> None:
+    """Raise DataError where a file is among the sources, or in their folders, more than once: by the same name or another, by a link, or
+    as a copy, packed (``.gz``) or not. Text that several files share is nobody's mistake, and neither are empty files.
+
+    Beginnings are compared first, so that of most files no more is read.
+    """
+    _refuse([_same(first, second) for first, second in _pairs(sources, _place)])
+    files = list(chain.from_iterable(map(_texts, sources)))
+    different: dict[Path, Path] = {}
+    for file in files:
+        different.setdefault(file.resolve(), file)
+    alike = chain.from_iterable(_pairs(group, _content) for group in _groups(different.values(), _beginning))
+    problems = [_same(first, second) for first, second in _pairs(files, Path.resolve)]
+    _refuse(problems + [f"{second} has the content of {first}" for first, second in alike])
+
+
+def _refuse(problems: list[str]) -> None:
+    more = len(problems) - _NAMED
+    shown = problems if more <= 1 else [*problems[:_NAMED], f"and {more} more"]
+    title = "text that is given twice counts twice, and what is held out of one copy is trained on in the other; give each file once"
+    raise_problems(DataError, title, shown)
+
+
+def _same(first: str | Path, second: str | Path) -> str:
+    return f"{second} is given twice" if str(first) == str(second) else f"{second} is {first}"
+
+
+def _place(source: str) -> str | Path:
+    """Where a source lies; itself where it is no file and no folder of the user's."""
+    return Path(source).resolve() if source_files(source) else source
+
+
+def _texts(source: str) -> list[Path]:
+    """The files that hold the source's text: of a folder that ``datasets`` saved, not those that describe it."""
+    files = source_files(source)
+    return [file for file in files if file.suffix == ".arrow"] if saved(Path(source)) else files
+
+
+def _groups(items: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[list[Any]]:
+    """The items that have a key in common, in their order; those of the key None have none."""
+    found: dict[Any, list[Any]] = defaultdict(list)
+    for item in items:
+        found[key(item)].append(item)
+    found.pop(None, None)
+    yield from (group for group in found.values() if len(group) > 1)
+
+
+def _pairs(items: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    """Each item whose key another one before it has, behind the first that has it."""
+    for first, *others in _groups(items, key):
+        yield from ((first, other) for other in others)
+
+
+def _beginning(file: Path) -> bytes | None:
+    """A digest of the first block, unpacked; None for an empty file."""
+    first = next(byte_blocks(str(file)), b"")
+    return hashlib.sha256(first).digest() if first else None
+
+
+def _content(file: Path) -> bytes:
+    """A digest of all bytes, unpacked."""
+    found = hashlib.sha256()
+    for block in byte_blocks(str(file)):
+        found.update(block)
+    return found.digest()
