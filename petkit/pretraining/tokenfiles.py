@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,9 +20,11 @@ __all__ = ["FORMAT", "RECORD", "Section", "SplitTokens", "TokenFile", "TokenWrit
 
 RECORD: Final = "tokens.json"
 """Written last: without it a folder holds no finished tokens."""
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised when the same text gives other files: those of an earlier one are made anew."""
 _PARTS: Final = ("train", "held")
+_BLOCK: Final = 2**20
+"""Bytes of a file that are held while its checksum is taken."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def id_type(size: int) -> np.dtype[Any]:
 
 @dataclass
 class TokenWriter:
-    """Appends sections to the files of one part. ``stack`` closes the files; each takes its name whole.
+    """Appends sections to the files of one part, counts what is in them and keeps the CRC-32 of each. ``stack`` closes the files; each
+    takes its name whole.
 
     Args:
         stops: (V,) bool, pieces that end a sentence, None for none. words: whether sections say which tokens begin a unit.
@@ -89,11 +93,13 @@ class TokenWriter:
     stops: BoolArray | None
     words: bool
     counts: dict[str, int] = field(default_factory=lambda: {"tokens": 0, "paragraphs": 0, "sentences": 0, "documents": 0})
+    checksums: dict[str, int] = field(default_factory=dict)
     _files: dict[str, BinaryIO] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("ids", "paragraphs", "sentences", "documents", *(("begins",) if self.words else ())):
             self._files[name] = self.stack.enter_context(open_atomic(_path(self.folder, self.part, name)))
+            self.checksums[name] = zlib.crc32(b"")
 
     def add(self, sections: Sequence[Section]) -> None:
         """Append sections, each as a document."""
@@ -123,7 +129,9 @@ class TokenWriter:
     def _append(self, **arrays: npt.NDArray[Any]) -> None:
         for name, array in arrays.items():
             kind = array.dtype if name in ("ids", "begins") else np.dtype("<i8")
-            self._files[name].write(np.ascontiguousarray(array, dtype=kind).data)
+            data = np.ascontiguousarray(array, dtype=kind).data
+            self._files[name].write(data)
+            self.checksums[name] = zlib.crc32(data, self.checksums[name])
 
     def finish(self) -> None:
         """Write the last bounds."""
@@ -131,13 +139,18 @@ class TokenWriter:
         self._append(paragraphs=tokens, sentences=tokens, documents=sentences)
 
 
-def write_record(folder: Path, *, kind: np.dtype[Any], words: bool, counts: dict[str, dict[str, int]]) -> None:
-    """Say what the files hold; ``counts`` by part."""
-    write_json(folder / RECORD, {"format": FORMAT, "ids": kind.str, "words": words, "counts": counts})
+def write_record(folder: Path, writers: Sequence[TokenWriter], *, kind: np.dtype[Any], words: bool) -> None:
+    """Say what the files hold that the writers of both parts have finished."""
+    counts = {writer.part: writer.counts for writer in writers}
+    checksums = {writer.part: writer.checksums for writer in writers}
+    write_json(folder / RECORD, {"format": FORMAT, "ids": kind.str, "words": words, "counts": counts, "checksums": checksums})
 
 
-def open_split(folder: Path) -> SplitTokens:
+def open_split(folder: Path, *, verify: bool = False) -> SplitTokens:
     """The tokens that ``tokenize_split`` left in a folder, mapped into memory.
+
+    Args:
+        verify: whether to read all files once and compare their checksums; else only their sizes are compared.
 
     Raises:
         DamagedFileError: the folder is not there or not whole, or was written by another version.
@@ -146,10 +159,26 @@ def open_split(folder: Path) -> SplitTokens:
     try:
         if record["format"] != FORMAT:
             raise DamagedFileError(f"{folder} holds tokens in format {record['format']}; this version reads {FORMAT}")
-        train, held = (_opened(folder, part, record["counts"][part], np.dtype(record["ids"]), record["words"]) for part in _PARTS)
-    except (KeyError, TypeError) as error:
+        kind = {kind.str: kind for kind in map(id_type, (0, 2**31))}[record["ids"]]
+        train, held = (_opened(folder, part, record["counts"][part], kind, record["words"]) for part in _PARTS)
+        for part in _PARTS if verify else ():
+            for name, checksum in record["checksums"][part].items():
+                _verify(_path(folder, part, name), checksum)
+    except (KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{folder / RECORD} is damaged: {error!r}") from error
     return SplitTokens(train, held)
+
+
+def _verify(path: Path, checksum: int) -> None:
+    found = zlib.crc32(b"")
+    try:
+        with path.open("rb") as file:
+            for block in iter(lambda: file.read(_BLOCK), b""):
+                found = zlib.crc32(block, found)
+    except OSError as error:
+        raise DamagedFileError(f"{path} is damaged: {error.strerror or error}") from error
+    if found != checksum:
+        raise DamagedFileError(f"{path} is damaged: it has checksum {found}, not {checksum}")
 
 
 def _opened(folder: Path, part: str, counts: dict[str, int], kind: np.dtype[Any], words: bool) -> TokenFile:

@@ -21,6 +21,7 @@ from petkit.objectives import Vocabulary, stream
 from petkit.objectives.segmenting import Segment
 from petkit.pretraining.corpus import read_documents, source_digest
 from petkit.pretraining.marked import Marked, read_marked
+from petkit.pretraining.ranks import ranks
 from petkit.pretraining.sections import Run, document_sections, draw_held_out, set_apart, text_encoder, wants_blanks
 from petkit.pretraining.sourcefiles import source_files
 from petkit.pretraining.tokenfiles import FORMAT, SplitTokens, TokenFile, TokenWriter, id_type, open_split, write_record
@@ -69,7 +70,7 @@ def tokenize_split(
                 held.add([section for section, is_out in zip(sections, out, strict=True) if is_out])
             train.finish()
             held.finish()
-        write_record(staging, kind=kind, words=units, counts={"train": train.counts, "held": held.counts})
+        write_record(staging, (train, held), kind=kind, words=units)
     return open_split(folder)
 
 
@@ -89,7 +90,7 @@ def split_tokens(
     units: str | None = None,
     encoding: str = ENCODING,
 ) -> SplitTokens:
-    """``tokenize_split`` for sources (see ``read_documents``), in a folder of ``cache``; one that is there and whole is opened as it is.
+    """``tokenize_split`` for sources (see ``read_documents``), in a folder of ``cache``; one there that is undamaged is opened as it is.
 
     ``units`` is the column that holds the spans of phrases or entities (see ``read_marked``); None for no such units.
 
@@ -146,8 +147,9 @@ def _kept(
 
 
 def _whole(folder: Path) -> SplitTokens | None:
+    """What is there, if it is undamaged: of several processes the first one reads it all to see that, and the others come after it."""
     try:
-        return open_split(folder)
+        return open_split(folder, verify=ranks().first)
     except DamagedFileError:
         return None
 

@@ -15,6 +15,8 @@ import pytest
 from petkit.errors import DataError, RunError
 from petkit.locks import locked
 from petkit.pretraining import tokens as stage
+from petkit.pretraining.ranks import Ranks
+from petkit.pretraining.tokenfiles import open_split
 from petkit.pretraining.tokens import SplitTokens, split_tokens
 from tests.builders import tokenizer
 from tests.petkit.pretraining.test_tokens import DOCUMENTS, letters, same, texts
@@ -72,6 +74,28 @@ def test_a_damaged_folder_is_made_anew(source: Path, tmp_path: Path) -> None:
     (tmp_path / "cache" / f".tmp-{folder.name}-0123").mkdir()  # left by a killed pass
     assert texts(cached(source, tmp_path / "cache").train) == expected
     assert folders(tmp_path / "cache") == [folder.name]
+
+
+def test_a_folder_damaged_at_its_size_is_made_anew(source: Path, tmp_path: Path) -> None:
+    before = texts(cached(source, tmp_path / "cache").train)
+    for path in (tmp_path / "cache").glob("*/*.bin"):
+        path.write_bytes(bytes(path.stat().st_size))
+    assert texts(cached(source, tmp_path / "cache").train) == before
+
+
+def test_only_the_first_of_several_processes_reads_it_all(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def opened(folder: Path, *, verify: bool = False) -> SplitTokens:
+        asked.append(verify)
+        return open_split(folder, verify=verify)
+
+    monkeypatch.setattr(stage, "open_split", opened)
+    cached(source, tmp_path / "cache")
+    for rank in (0, 1):
+        monkeypatch.setattr(stage, "ranks", lambda rank=rank: Ranks(rank, 2))
+        cached(source, tmp_path / "cache")
+    assert asked == [True, False, True, False]  # at first, it is looked for and made
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

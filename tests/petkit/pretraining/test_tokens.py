@@ -248,11 +248,26 @@ def test_files_that_are_cut_off_or_of_another_version_are_damaged(tmp_path: Path
         path.write_bytes(content)
     record = json.loads((tmp_path / "a" / RECORD).read_text())
     (tmp_path / "a" / RECORD).write_text(json.dumps({**record, "format": 0}))
-    with pytest.raises(files.DamagedFileError, match="holds tokens in format 0; this version reads 2"):
+    with pytest.raises(files.DamagedFileError, match="holds tokens in format 0; this version reads 3"):
         open_split(tmp_path / "a")
-    (tmp_path / "a" / RECORD).write_text("{}")
-    with pytest.raises(files.DamagedFileError, match="is damaged"):
-        open_split(tmp_path / "a")
+    for changed in ({}, {**record, "ids": "<i2"}, {**record, "counts": {"train": [], "held": {}}}, {**record, "checksums": {"train": 1}}):
+        (tmp_path / "a" / RECORD).write_text(json.dumps(changed))
+        with pytest.raises(files.DamagedFileError, match=r"tokens\.json is damaged"):
+            open_split(tmp_path / "a", verify=True)
+
+
+@pytest.mark.parametrize("name", ["ids", "paragraphs", "sentences", "documents", "begins"])
+@pytest.mark.parametrize("part", ["train", "held"])
+def test_a_changed_byte_is_found_where_it_is_looked_for(part: str, name: str, tmp_path: Path) -> None:
+    whole = split(tmp_path / "a", segment=letters)
+    assert same(open_split(tmp_path / "a", verify=True), whole)
+    path = tmp_path / "a" / f"{part}-{name}.bin"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    open_split(tmp_path / "a")
+    with pytest.raises(files.DamagedFileError, match=rf"{path.name} is damaged: it has checksum \d+, not \d+"):
+        open_split(tmp_path / "a", verify=True)
 
 
 # Memory
