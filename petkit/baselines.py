@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from petkit.metrics import evaluate
+from petkit.moot import moot_warnings_ignored
 from petkit.pvp import Task
 from petkit.rowfiles import save_scores
 from petkit.rows import Rows
@@ -75,6 +76,7 @@ def _texts(task: Task, rows: Rows) -> list[str]:
     return [" ".join(task.classifier_texts(rows.row(i))) for i in range(len(rows))]
 
 
+@moot_warnings_ignored()
 def fit_logistic(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     """Logistic regression with C by cross-validation over the rows (N, features) themselves; of a single class, the constant one.
 
@@ -101,6 +103,7 @@ def logistic_scores(model: Any, features: Any, *, labels: int) -> npt.NDArray[np
     return scores
 
 
+@moot_warnings_ignored()
 def held_out_scores(features: Any, truth: Sequence[int], *, labels: int, seed: int, folds: int = 5) -> npt.NDArray[np.float32] | None:
     """Log-probabilities (N, C) of labelled rows, each by a model that has not seen it; None where a class has a single row.
 

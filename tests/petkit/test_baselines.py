@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from petkit.baselines import tfidf_scores, tfidf_unit
+from petkit.baselines import fit_logistic, held_out_scores, logistic_scores, tfidf_scores, tfidf_unit
 from petkit.pvp import Task
 from petkit.rowfiles import load_scores
 from petkit.rows import Rows
@@ -82,6 +82,16 @@ def test_folds_follow_the_smallest_class(smallest: int) -> None:
     """No warning of classes with fewer members than folds (warnings are errors here)."""
     train = rows_of(*["match goal"] * 7, *["bank shares"] * 9, *["law vote"] * smallest, labels=(0,) * 7 + (1,) * 9 + (2,) * smallest)
     assert tfidf_scores(TOPICS, train, POOL, TEST, seed=2**63 - 1)[:3].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_many_labels_of_few_rows_are_no_reason_to_warn(each: int) -> None:
+    """scikit-learn takes them for a regression (warnings are errors here)."""
+    truth = [label for label in range(30) for _ in range(each)]
+    features = np.eye(30)[truth]
+    model = fit_logistic(features, truth, seed=0)
+    assert logistic_scores(model, features, labels=30).argmax(axis=1).tolist() == truth
+    assert (held_out_scores(features, truth, labels=30, seed=0) is None) is (each == 1)
 
 
 def test_a_label_without_rows_is_never_predicted() -> None:
