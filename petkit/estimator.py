@@ -115,7 +115,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = self._labels(X, y)
         classes, indices = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"the training data has only one class ({classes[0]!r}); a classifier needs at least two")
+            raise ValueError(f"the training data has only one class ({classes.tolist()[0]!r}); a classifier needs at least two")
         columns = self._columns(X, y if isinstance(y, str) else self.label_column)
         task = self._task(classes.tolist(), list(columns))
         train = _rows("train", task, columns)

@@ -8,7 +8,7 @@ character is ``{``, else CSV). The hub is never asked unless the source says ``h
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +20,9 @@ from petkit.data.jsonfiles import json_file_records, json_line_records
 from petkit.data.problems import Problems, Record
 from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
+from petkit.wording import verb
 
-__all__ = ["iter_records", "records_of", "source_identity", "source_name", "source_stem"]
+__all__ = ["iter_records", "records_of", "refuse_empty", "source_identity", "source_name", "source_stem"]
 
 _TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
@@ -65,6 +66,21 @@ def records_of(source: str, problems: Problems, *, chunk: int = 1000, encoding: 
         yield record
     if not found and not problems.lines():
         problems.add_line("holds no row")
+
+
+def refuse_empty(sources: Mapping[str, Any]) -> None:
+    """Raise DataError if a flag names an empty source, or one among several, as a shell variable without a value makes it.
+
+    >>> refuse_empty({"--train": ["a.csv", ""], "--unlabeled": None})
+    Traceback (most recent call last):
+    ...
+    petkit.errors.DataError: --train is empty; name a file, a folder, hub:NAME or -, or leave the flag out
+    """
+    listed = {flag: given if isinstance(given, list | tuple) else [given] for flag, given in sources.items()}
+    empty = [flag for flag, given in listed.items() if any(isinstance(one, str) and not one.strip() for one in given)]
+    if empty:
+        are = verb(len(empty), "are")
+        raise DataError(f"{' and '.join(empty)} {are} empty; name a file, a folder, hub:NAME or -, or leave the flag out")
 
 
 def source_name(source: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from petkit.choices import did_you_mean, legal_are
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
+from petkit.data.readers import refuse_empty
 from petkit.errors import DataError, SettingsError, raise_problems
 from petkit.evaluation.cells import Results
 from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_tokens
@@ -118,8 +119,9 @@ def evaluate(
     settings, chosen_preset = _settings(root, model, preset_name, changes or {}, device)
     check_strategies(settings, model, trust_remote_code=trust_remote_code)
     draws = replace(draws, seed=settings.seed)
-    places = [data] if isinstance(data, (str, Path)) else list(data)
-    sources = find_sources([task.name for task in loaded], [str(place) for place in places], given=given)
+    places = [str(place) for place in ([data] if isinstance(data, (str, Path)) else data)]
+    refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
+    sources = find_sources([task.name for task in loaded], places, given=given)
     reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank}
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"unlabeled": unlabeled, "test": test, "test_limit": test_limit, "pool_from_test": pool_from_test}

@@ -341,6 +341,7 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
         ({"pool_from_test": 16}, DataError, "some must remain"),
         ({"data": "nowhere"}, DataError, "no train file"),
+        ({"unlabeled": "", "test": ""}, DataError, "--unlabeled and --test are empty"),
         (
             {"settings": {"supervised.batch": 5000, "member.batch": 65}, "methods": ("pet", "ipet", "supervised")},
             SettingsError,
