@@ -8,6 +8,7 @@ from typing import Any
 from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData
 
 from petkit.pvp import Task
+from petkit.wording import quoted
 
 __all__ = ["card_data", "model_card"]
 
@@ -70,7 +71,7 @@ def _body(
     )
     patterns = [f"- `{pvp.pattern.name}` with {_words(pvp.verbalizer.mapping)}" for pvp in task.pvps]
     return [
-        f"Gives {inputs} one of {len(task.labels)} labels: {', '.join(task.labels)}.",
+        f"Gives {inputs} one of {len(task.labels)} labels: {', '.join(map(quoted, task.labels))}.",
         f"Input: {' and '.join(f'`{template}`' for template in task.classifier_inputs)}.",
         "",
         f"Made by petkit from `{origin}` with {learnt_from} rows.",
@@ -94,18 +95,22 @@ def _body(
         *([] if plain else ["## Patterns", "", *patterns, ""]),
         "## Limits",
         "",
-        f"It knows these {len(task.labels)} labels only, and texts like those it was trained on. {_learnt(plain)}",
+        f"It knows these {len(task.labels)} labels only, and texts like those it was trained on. {_learnt(rows['train'], plain=plain)}",
         "so it can be wrong where those are; measure it on labelled rows of your own before you rely on it.",
         "",
     ]
 
 
-def _learnt(plain: bool) -> str:
-    return "It was trained on a few examples," if plain else "Its labels come from a few examples and a\nlanguage model's guesses,"
+def _learnt(labelled: int, *, plain: bool) -> str:
+    if plain:
+        return "It was trained on a few examples,"
+    if labelled:
+        return "Its labels come from a few examples and a\nlanguage model's guesses,"
+    return "Its labels come from a language\nmodel's guesses alone, without any labelled example,"
 
 
 def _words(mapping: Mapping[str, Any]) -> str:
-    return ", ".join(f"{label} = {word if isinstance(word, str) else ' / '.join(word)}" for label, word in mapping.items())
+    return ", ".join(f"{quoted(label)} = {quoted(word if isinstance(word, str) else ' / '.join(word))}" for label, word in mapping.items())
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "verb"]
+__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "quoted", "verb"]
 
 NAMED_PLACES: Final = 5
 """How many places a message names; all are counted."""
@@ -39,6 +39,15 @@ def verb(number: int, plural: str) -> str:
     ('repeats', 'repeat', 'has', 'was')
     """
     return plural if number != 1 else _IRREGULAR.get(plural, f"{plural}s")
+
+
+def quoted(name: str) -> str:
+    """A name for a list whose parts commas set apart: in quotes if it holds a comma itself.
+
+    >>> ", ".join(map(quoted, ["food", "Food, drink"]))
+    "food, 'Food, drink'"
+    """
+    return repr(name) if "," in name else name
 
 
 def flag_for(flag: str, value: str) -> str:

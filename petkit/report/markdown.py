@@ -7,6 +7,8 @@ from typing import Any
 
 from petkit.report.names import BASELINES, baseline_name, classifier_name, ensemble_name
 from petkit.report.study_markdown import escape, table
+from petkit.shortfalls import short_labels
+from petkit.wording import quoted
 
 __all__ = ["markdown", "result_rows", "score_rows"]
 
@@ -35,7 +37,7 @@ def result_rows(report: Mapping[str, Any]) -> Iterator[tuple[str, Scores]]:
 def markdown(report: Mapping[str, Any]) -> str:
     """The whole report."""
     rows, unlabeled = report["data"]["rows"], report["data"].get("test_unlabeled", 0)
-    labels = escape(", ".join(report["labels"]))
+    labels = escape(", ".join(map(quoted, report["labels"])))
     lines = [f"# {escape(report['task'])}: {report['method']}", ""]
     lines += [
         f"{rows['train']} labelled rows, {rows['pool']} unlabelled, {rows['test'] - unlabeled} for the test; labels {labels};"
@@ -43,9 +45,9 @@ def markdown(report: Mapping[str, Any]) -> str:
         "",
         *_warnings(report),
         "## Test scores",
-        "",
-        *table(["", "accuracy before", "accuracy", "macro-F1"], [_cells(*row) for row in score_rows(report)]),
     ]
+    if scored := [_cells(*row) for row in score_rows(report) if any(row[1:])]:
+        lines += ["", *table(["", "accuracy before", "accuracy", "macro-F1"], scored)]
     if report["scores"]["classifier"] is None:
         lines += ["", "No labelled test rows were given, so nothing is known of how good the classifier is."]
     for entry in report["scores"]["generations"]:
@@ -77,7 +79,7 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{data['test_unlabeled']} of {data['rows']['test']} test rows have no label and are not scored.")
     for entry in report["scores"]["generations"]:
         if entry.get("short"):
-            found.append(f"Generation {entry['generation']}: some labels got fewer rows than their quota ({_counts(entry['quota'])}).")
+            found.append(escape(f"Generation {entry['generation']}: {short_labels(entry)}."))
     return [*found, ""] if found else []
 
 
@@ -90,4 +92,4 @@ def _cells(what: str, before: Scores, after: Scores) -> list[str]:
 
 def _counts(of: Mapping[str, int]) -> str:
     """Rows of each label."""
-    return escape(", ".join(f"{label} {count}" for label, count in of.items()))
+    return escape(", ".join(f"{quoted(label)} {count}" for label, count in of.items()))

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from petkit.canonical import canonical_json
 from petkit.report import names
+from petkit.wording import quoted
 
 __all__ = ["SECTIONS", "TEMPLATES", "flat", "render", "sections", "size"]
 
@@ -57,7 +58,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     words = (names.interval, names.difference_interval, names.method_name, names.shots_name)
-    for function in (*words, names.number, names.percent, names.pvalue, names.signed):
+    for function in (*words, names.number, names.percent, names.pvalue, names.signed, quoted):
         found.filters[function.__name__] = function
     found.filters |= {"size": size, "count": count, "flat": flat, "breakable": breakable}
     found.globals |= {"METRIC_NAMES": names.METRIC_NAMES, "SHARES": names.SHARES}

@@ -15,6 +15,7 @@ from petkit.report.drawing import can_draw
 from petkit.report.markdown import score_rows
 from petkit.report.names import BASELINES, METRIC_NAMES, baseline_name, ensemble_name, method_name, percent
 from petkit.report.page import render, sections
+from petkit.shortfalls import short_labels
 
 __all__ = ["run_page", "run_summary", "run_warnings"]
 
@@ -35,7 +36,7 @@ def run_page(report: Mapping[str, Any]) -> str:
         "summary": run_summary(report),
         "warnings": run_warnings(report),
         "drawn": drawn,
-        "rows": [(what, before, after, _wilson(after, _tested(report))) for what, before, after in score_rows(report)],
+        "rows": [(what, before, after, _wilson(after, _tested(report))) for what, before, after in score_rows(report) if before or after],
         "tests": tests,
         "patterns": patterns,
         "pattern_figure": Markup(charts.draw_patterns(patterns, name="p")) if drawn and patterns else None,
@@ -48,7 +49,8 @@ def run_page(report: Mapping[str, Any]) -> str:
         "errors": report.get("errors") or [],
         "metric_names": METRIC_NAMES,
     }
-    shown = {name: values[key] for name, key in (("warnings", "warnings"), ("patterns", "patterns"), ("ensembles", "generations"))}
+    keys = {"warnings": "warnings", "scores": "rows", "patterns": "patterns", "ensembles": "generations"}
+    shown = {name: values[key] for name, key in keys.items()}
     shown |= {"confusion": tests, "calibration": curves, "errors": values["errors"], "cost": None}
     return render("run.html.jinja", sections=sections(shown), **values)
 
@@ -106,8 +108,8 @@ def run_warnings(report: Mapping[str, Any]) -> list[str]:
             )
     if report["head"] and report["head"]["status"] in ("missing", "untrained"):
         found.append(f"The checkpoint's masked-LM head is {report['head']['status']}: {report['head']['detail']}.")
-    lacking = [str(entry["generation"]) for entry in report["scores"]["generations"] if entry.get("short")]
-    return [*found, *(f"Generation {number}: some labels got fewer rows than their quota." for number in lacking)]
+    lacking = [entry for entry in report["scores"]["generations"] if entry.get("short")]
+    return [*found, *(f"Generation {entry['generation']}: {short_labels(entry)}." for entry in lacking)]
 
 
 def _tests(report: Mapping[str, Any]) -> dict[str, Any]:

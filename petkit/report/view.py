@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from petkit.report.names import METRIC_NAMES, SAME, interval, shots_name, spread, without_width
 
@@ -92,6 +92,11 @@ class Generation:
     set_accuracy: float | None
 
 
+MOST_LABELS: Final = 30
+"""Up to so many labels a page shows a confusion matrix in full; of more, the ``MOST_PAIRS`` that were confused most often."""
+MOST_PAIRS: Final = 20
+
+
 @dataclass(frozen=True)
 class Confusion:
     """Test rows over all splits and seeds: ``counts[true][predicted]``."""
@@ -101,6 +106,21 @@ class Confusion:
     method: str
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def in_full(self) -> bool:
+        """Whether the matrix is small enough to be shown."""
+        return len(self.labels) <= MOST_LABELS
+
+    def confused(self) -> list[tuple[str, str, int, float]]:
+        """(true label, what was predicted, rows, their share of the label's rows) of the pairs confused most often."""
+        found = [
+            (true, predicted, count, count / sum(row))
+            for i, (true, row) in enumerate(zip(self.labels, self.counts, strict=True))
+            for j, (predicted, count) in enumerate(zip(self.labels, row, strict=True))
+            if i != j and count
+        ]
+        return sorted(found, key=lambda pair: -pair[2])[:MOST_PAIRS]
 
     def per_class(self) -> list[tuple[str, float | None, float | None, float | None, int]]:
         """(label, precision, recall, F1, rows) from the counts; None where nothing was predicted, no row is there, or neither."""

@@ -34,6 +34,19 @@ def test_the_card_of_a_plain_head_tells_of_labelled_rows_alone() -> None:
     assert not any(word in plain for word in ("## Patterns", "unlabelled", "guesses"))
 
 
+def test_without_labelled_rows_no_example_is_claimed() -> None:
+    found = card(rows={**ROWS, "train": 0})
+    assert "Its labels come from a language\nmodel's guesses alone, without any labelled example,\nso it can be wrong" in found
+    assert "a few examples" not in found
+    assert "a few examples and a\nlanguage model's guesses,\n" in card()
+
+
+def test_names_that_hold_commas_stand_in_quotes() -> None:
+    task = Task(name="t", fields=("text",), patterns="{mask} {text}", verbalizer={"Food, drink": "food", "Other": "other"})
+    assert "one of 2 labels: 'Food, drink', Other." in card(task)
+    assert "with 'Food, drink' = food, Other = other" in card(task)
+
+
 def test_the_front_matter_is_what_hubs_read() -> None:
     """The language code no is a string, not YAML's false."""
     _, head, body = card().split("---\n", 2)

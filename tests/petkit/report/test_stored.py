@@ -97,7 +97,34 @@ def test_a_page_without_test_rows_says_that_nothing_is_known(done: RunResult, mo
     report |= {"tests": dict.fromkeys(report["tests"]), "errors": []}
     found = Page(run_page(report))
     assert "nothing is known of how good the classifier is" in text_of(run_page(report))
-    assert {"Confusion matrices", "Calibration", "What it gets wrong"}.isdisjoint(text for tag, text in found.texts if tag == "h2")
+    gone = {"Scores", "Patterns before and after training", "Confusion matrices", "Calibration", "What it gets wrong"}
+    assert gone.isdisjoint(text for tag, text in found.texts if tag == "h2")
+    assert [text for tag, text in found.texts if tag == "th"][:2] == ["generation", "members agree"]
+    assert "ensemble" not in [text for tag, text in found.texts if tag == "th"]
+
+
+def test_labels_with_commas_and_too_few_rows_are_named(done: RunResult) -> None:
+    report = json.loads((done.path / "report.json").read_text("utf-8"))
+    report["labels"] = ["good, very", "bad"]
+    quotas = {"quota": {"good, very": 8, "bad": 8}, "short": {"g1-p0-s0": {"good, very": 3}}}
+    report["scores"]["generations"] = [{**report["scores"]["generations"][0], "generation": 1, **quotas}]
+    assert "Generation 1: some labels got fewer rows than their quota, at worst 'good, very' 5 of 8." in run_warnings(report)
+    assert "per label in the order &#39;good, very&#39;, bad<" in run_page(report)
+
+
+def test_of_many_labels_a_page_shows_the_confusions_that_were_most_frequent(done: RunResult) -> None:
+    """Of 40 labels with 3 rows each, label 7 is taken for 8 twice, 9 for 1 once, and all else is right."""
+    report = json.loads((done.path / "report.json").read_text("utf-8"))
+    counts = [[3 * (i == j) for j in range(40)] for i in range(40)]
+    counts[7][7], counts[7][8], counts[9][9], counts[9][1] = 1, 2, 2, 1
+    report["labels"] = [f"label{number}" for number in range(40)]
+    report["tests"] = {"classifier": {**report["tests"]["classifier"], "confusion": counts}}
+    page = run_page(report)
+    cells = " ".join(text for tag, text in Page(page).texts if tag in ("th", "td"))
+    assert "the 2 pairs of labels that were confused most often, of 40 labels. The whole matrix is in report.json." in text_of(page)
+    assert "label7 label8 2 66.7 label9 label1 1 33.3" in cells
+    assert "label7 3 100.0 33.3 50.0" in cells, "rows, precision, recall and F1"
+    assert "columns what was predicted" not in text_of(page)
 
 
 def test_warnings_name_what_is_doubtful(done: RunResult) -> None:

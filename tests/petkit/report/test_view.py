@@ -118,6 +118,13 @@ def test_confusions_add_up_over_splits() -> None:
     assert all(sum(map(sum, c.counts)) == 5 * ROWS for c in found)
 
 
+def test_pairs_that_were_confused_come_by_how_often() -> None:
+    found = view.Confusion("t", None, "pet", ("a", "b", "c"), ((1, 3, 0), (0, 4, 0), (5, 0, 0)))
+    assert found.confused() == [("c", "a", 5, 1.0), ("a", "b", 3, 0.75)]
+    many = view.Confusion("t", None, "pet", tuple(map(str, range(31))), ((1,) * 31,) * 31)
+    assert (found.in_full, many.in_full, len(many.confused())) == (True, False, view.MOST_PAIRS)
+
+
 def test_scores_of_each_label_are_those_of_scikit_learn() -> None:
     counts = ((5, 1, 0), (2, 3, 0), (1, 0, 0))
     truth, predicted = zip(*[(i, j) for i in range(3) for j in range(3) for _ in range(counts[i][j])], strict=True)
