@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from petkit.canonical import hash_json, plain
 from petkit.errors import RunError
@@ -70,21 +70,32 @@ def checkpoint_hook(name: str) -> None:
 # What goes wrong
 
 
-def _is_full(error: Exception) -> bool:
-    """Whether the disk or the quota is used up. Libraries in Rust tell it in words only: "(os error 28)"."""
-    codes = (errno.ENOSPC, errno.EDQUOT)
-    return (isinstance(error, OSError) and error.errno in codes) or any(f"(os error {code})" in str(error) for code in codes)
+_NO_ROOM: Final = {
+    errno.ENOSPC: "no space left on the disk of {}; free some and run the same command again",
+    errno.EDQUOT: "your quota on the disk of {} is used up; free some space and run the same command again",
+    errno.EFBIG: "a file is larger than allowed in {} (ulimit -f, or the file system); raise the limit and run the same command again",
+}
+
+
+def _no_room(error: Exception) -> str | None:
+    """What to tell where the disk, the quota or the limit of a file is used up. Libraries in Rust say so in words only: "(os error 28)"."""
+    for code, message in _NO_ROOM.items():
+        if (isinstance(error, OSError) and error.errno == code) or f"(os error {code})" in str(error):
+            return message
+    return None
 
 
 @contextmanager
 def full_disk(path: Path) -> Iterator[None]:
-    """Turn a full disk into a ``RunError`` that says what to do; let every other exception pass."""
+    """Turn a full disk, quota or file into a ``RunError`` that says what to do; let every other exception pass."""
     try:
         yield
     except Exception as error:
-        if not _is_full(error):
+        message = _no_room(error)
+        if message is None:
             raise
-        raise RunError(f"no space left on the disk of {path.parent}; free some and run the same command again") from error
+        there = next(folder for folder in path.parents if not folder.name.startswith(TEMPORARY))
+        raise RunError(message.format(there)) from error
 
 
 @contextmanager

@@ -110,6 +110,31 @@ def test_full_disk_in_the_words_of_the_system(tmp_path: Path) -> None:
         full.write(b"x")
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.ENOSPC, "no space left on the disk of"),
+        (errno.EDQUOT, "your quota on the disk of"),
+        (errno.EFBIG, r"a file is larger than allowed in .* \(ulimit -f, or the file system\); raise the limit"),
+    ],
+)
+def test_full_disk_quota_and_file_are_told_apart(code: int, message: str, tmp_path: Path) -> None:
+    for error in (OSError(code, "x"), Exception(f"Error while serializing: I/O error: x (os error {code})")):
+        with pytest.raises(RunError, match=message), files.staged_directory(tmp_path / "d"):
+            raise error
+        with pytest.raises(RunError, match=message), files.naming_errors(tmp_path / "d"):
+            raise error
+
+
+def test_full_disk_is_that_of_the_folder_that_will_be_there(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match=rf"on the disk of {tmp_path};"),
+        files.staged_directory(tmp_path / "d") as staging,
+        files.open_atomic(staging / "f"),
+    ):
+        raise OSError(errno.ENOSPC, "full")
+
+
 def test_full_disk_in_the_words_of_a_library_in_rust(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no space left"), files.full_disk(tmp_path / "f"):
         raise Exception("Error while serializing: I/O error: No space left on device (os error 28)")
