@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_threads, default_token_budget
 from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
+from petkit.data.readers import refuse_empty
 from petkit.ensemble import member_weights
 from petkit.errors import DataError, RunError, SettingsError, raise_problems
 from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
-from petkit.ipet import shortfalls
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
@@ -32,6 +32,7 @@ from petkit.rowfiles import load_rows, save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, recorded
 from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
+from petkit.shortfalls import shortfalls
 from petkit.stages import ROWS
 from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
@@ -190,7 +191,9 @@ def read_data(
     reading: Mapping[str, Any],
 ) -> Data:
     """Read, draw and separate the rows (contract: no test text among the others)."""
-    _check_standard_input({"--train": train, "--unlabeled": unlabeled, "--test": test})
+    named = {"--train": train, "--unlabeled": unlabeled, "--test": test}
+    refuse_empty(named)
+    _check_standard_input(named)
     readings: list[Reading] = []
     empty = Rows((), {name: () for name in task.fields})
 
@@ -227,17 +230,26 @@ def _check_standard_input(sources: Mapping[str, Any]) -> None:
         raise DataError(f"standard input (-) can be read once, and it is given for {' and '.join(flags)}")
 
 
+_UNLABELED: Final = "--unlabeled; in Python the argument unlabeled"
+
+
 def _check_data(task: Task, data: Data, settings: Settings) -> None:
     """What a method cannot do without, and batches beyond its rows."""
     raise_problems(SettingsError, "settings", batch_problems(settings, labeled=len(data.train), unlabeled=len(data.pool)))
     if len(data.train):
         check_classes(data.train, task)
     if settings.method in ("supervised", "tfidf") and not len(data.train):
-        raise DataError(f"--method {settings.method} learns from labelled rows only; give some with --train")
+        raise DataError(f"--method {settings.method} learns from labelled rows only; {_no_rows(data)}")
     if settings.method not in ("supervised", "tfidf") and len(data.pool) < 2:
-        raise DataError(f"--method {settings.method} needs at least 2 unlabelled rows (--unlabeled), and {_pool_left(data)}")
+        raise DataError(f"--method {settings.method} needs at least 2 unlabelled rows ({_UNLABELED}), and {_pool_left(data)}")
     if settings.adapt_steps and len(data.pool) < 20:
-        raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {_pool_left(data)}")
+        raise DataError(f"--adapt needs at least 20 unlabelled rows ({_UNLABELED}), and {_pool_left(data)}")
+
+
+def _no_rows(data: Data) -> str:
+    """Why there is no labelled row, and what gives some."""
+    drawn = data.facts["rows"]["train_before_draw"]
+    return f"--shots 0 takes none of the {drawn} there are: leave it out, or raise it" if drawn else "give some with --train"
 
 
 def _pool_left(data: Data) -> str:
