@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,15 +163,3 @@ def sets_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 def _as_rows(pool: Rows, chosen: Chosen) -> Rows:
     order = np.argsort(chosen.indices, kind="stable")
     return pool.select(chosen.indices[order]).with_labels(chosen.labels[order].tolist())
-
-
-def shortfalls(record: Mapping[str, Any]) -> list[str]:
-    """What a sets stage could not give, in words."""
-    worst: dict[str, int] = {}
-    for missing in record["short"].values():
-        for label, count in missing.items():
-            worst[label] = max(worst.get(label, 0), count)
-    return [
-        f"label {label!r}: the last generation gives it too few rows; up to {count} of its quota of {record['quota'][label]} are missing"
-        for label, count in worst.items()
-    ]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from petkit.ipet import Chosen, choose_rows, draw_teachers, generations, pool_shares, quotas, sets_unit, shortfalls
+from petkit.ipet import Chosen, choose_rows, draw_teachers, generations, pool_shares, quotas, sets_unit
 from petkit.rowfiles import load_rows, save_scores
 from petkit.rows import Rows
 from petkit.units import stage_folder
@@ -281,16 +281,6 @@ def test_the_pools_balance(tmp_path: Path) -> None:
     assert not found["short"]
     start = run_sets(tmp_path / "start", teachers, texts(0), **settings)
     assert start["quota"] == {"World": 4, "Sports": 3, "Business": 3}, "an untrained model's opinion of the balance counts for nothing"
-
-
-def test_shortfalls_in_words() -> None:
-    record = {"quota": {"a": 4, "b": 6}, "short": {"m0": {"b": 2}, "m1": {"b": 5, "a": 1}}}
-    found = shortfalls(record)
-    assert len(found) == 2
-    assert "label 'b'" in found[0]
-    assert "up to 5 of its quota of 6 are missing" in found[0]
-    assert "up to 1 of its quota of 4" in found[1]
-    assert shortfalls({"quota": {}, "short": {}}) == []
 
 
 def test_chosen_holds_integers() -> None:
