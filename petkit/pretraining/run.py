@@ -44,7 +44,7 @@ UNIT = "petkit.pretraining.run:pretrain_unit"
 
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
     """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding`` and ``half``; the unit is told
-    aside ``cache`` and ``tensorboard``.
+    aside ``cache``, ``tensorboard`` and ``workers``.
 
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
@@ -69,7 +69,7 @@ def _unheard(*_: Any, **__: Any) -> None:
 
 
 def _carry_out(spec: dict[str, Any], context: UnitContext, board: TensorBoard | None = None) -> dict[str, Any]:
-    settings = PretrainSettings.from_json(spec["settings"])
+    settings = replace(PretrainSettings.from_json(spec["settings"]), workers=context.aside["workers"])
     cache = Path(context.aside["cache"] or context.root / TOKENS)
     texts = data_sets(spec["sources"], spec["column"], encoding=spec["encoding"], separate=settings.separate)
     return pretrain(texts, settings, context=context, folder=context.out / "model", cache=cache, half=spec["half"], board=board)
@@ -212,7 +212,8 @@ def run_pretraining(
 
     Args:
         column, encoding: of the sources. cache: a folder for tokenised text, for several runs to use; default ``out/tokens``.
-        tensorboard: also write ``out/tensorboard``. Neither decides anything of the result: both may be others when a run goes on.
+        tensorboard: also write ``out/tensorboard``. Neither decides anything of the result, nor does ``workers`` of the settings: all three
+            may be others when a run goes on.
         on_event: told of the progress. on_notice: told, once each, what the user should know.
 
     Settings of the device ``auto`` take the GPU where there is one. Returns the figures of ``pretrain`` and ``model``, the checkpoint's
@@ -226,7 +227,8 @@ def run_pretraining(
         with leading():
             settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
             reading = {"sources": list(sources), "column": column, "encoding": encoding, "half": half}
-            aside = {"cache": cache, "tensorboard": tensorboard}
+            aside = {"cache": cache, "tensorboard": tensorboard, "workers": settings.workers}
+            settings = replace(settings, workers=PretrainSettings.workers)  # the same in every record and key
             return _lead(settings, reading, aside, out, on_event=on_event, on_notice=on_notice)
 
 

@@ -15,9 +15,10 @@ import torch
 from petkit.checkpoints import CHECKPOINT_FILE
 from petkit.errors import DataError, RunError, SettingsError, UserError
 from petkit.executors import Event
-from petkit.pretraining import PretrainSettings, measured, run_pretraining
+from petkit.pretraining import PretrainSettings, loop, measured, run_pretraining
 from petkit.pretraining.texts import InMemory, read_texts
 from petkit.runs import LOCK, read_status
+from petkit.units import StageRecord, stage_folder
 from tests.builders import tiny_masked_lm
 from tests.petkit.pretraining.test_run import SMALL, Stopped, documents, stop_at, text_file
 
@@ -86,6 +87,23 @@ def test_a_killed_run_goes_on_with_another_cache_and_a_board(source: str, tmp_pa
     assert next(event.done for event in seen if event.kind == "progress") == 4
     assert {**found, "model": ""} == {**expected, "model": ""}
     assert steps_on_board(tmp_path / "b") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_killed_run_goes_on_with_other_workers(
+    source: str, tmp_path: Path, stop_at: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    loader: Any = loop.DataLoader
+    monkeypatch.setattr(loop, "DataLoader", lambda *given, **how: asked.append(how["num_workers"]) or loader(*given, **how))
+    run_pretraining([source], settings_of(), str(tmp_path / "a"))
+    stop_at(f"renamed {CHECKPOINT_FILE}", 3)
+    with pytest.raises(Stopped):
+        run_pretraining([source], settings_of(), str(tmp_path / "b"))
+    run_pretraining([source], settings_of(workers=2), str(tmp_path / "b"))
+    assert asked == [0, 0, 2]
+    one, other = (StageRecord.read(stage_folder(tmp_path / name, "model")) for name in "ab")
+    assert (one.key, one.record) == (other.key, other.record)
+    assert one.outputs == other.outputs
 
 
 def test_another_encoding_is_another_text(source: str, tmp_path: Path) -> None:
