@@ -18,7 +18,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from safetensors import SafetensorError, safe_open
 from transformers.utils import logging as transformers_logging
 
-from petkit.adapted import family_type, has_adapters
+from petkit.adapted import VARIANT, family_type, has_adapters
 from petkit.choices import did_you_mean, not_there
 from petkit.errors import ModelError
 
@@ -59,7 +59,9 @@ def quiet() -> Iterator[None]:
 
 
 def resolve(path: str) -> str:
-    """``builtin`` to the folder of the embedded model, ``~`` to the home folder; anything else as it is."""
+    """``builtin`` to the folder of the embedded model, ``~`` to the home folder; anything else as it is. ModelError for an empty name."""
+    if not path.strip():
+        raise ModelError("the name of the model is empty; --model takes a folder, a hub name, or builtin")
     if path != "builtin":
         return str(Path(path).expanduser()) if path.startswith("~") else path
     from petkit.builtin import model_path
@@ -98,18 +100,21 @@ def _check_weights(folder: Path) -> None:
         )
     for file in files:
         try:
-            with safe_open(str(file), framework="pt"):
+            with file.open("rb"), safe_open(str(file), framework="pt"):  # open says why a file cannot be read
                 pass
+        except PermissionError as error:
+            raise ModelError(f"model '{folder}': there is no permission to read {file.name}") from error
         except (SafetensorError, OSError) as error:
             raise ModelError(f"model '{folder}': {file.name} is missing, cut off or damaged ({_line(error)})") from error
 
 
 def _weight_files(folder: Path) -> list[Path]:
     """The weight files that a folder says it has: one, or the shards of an index."""
-    if (folder / "model.safetensors").is_file():
-        return [folder / "model.safetensors"]
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
+    whole = (folder / name for name in ("model.safetensors", f"model.{VARIANT}.safetensors"))
+    indices = (folder / name for name in ("model.safetensors.index.json", f"model.safetensors.index.{VARIANT}.json"))
+    if (weights := next(filter(Path.is_file, whole), None)) is not None:
+        return [weights]
+    if (index := next(filter(Path.is_file, indices), None)) is None:
         return []
     try:
         shards = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))

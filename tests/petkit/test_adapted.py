@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +107,43 @@ def test_what_was_opened_is_saved_the_same_again(tmp_path: Path) -> None:
     assert (tmp_path / "two" / "config.json").read_bytes() == (tmp_path / "one" / "config.json").read_bytes()
     again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "two")
     assert torch.equal(logits(again), logits(model))
+
+
+@pytest.mark.parametrize("auto", ["AutoModelForNextSentencePrediction", "AutoModelForTextEncoding", "AutoModelForPreTraining"])
+def test_no_auto_class_leaves_the_adapters_out(auto: str, tmp_path: Path) -> None:
+    saved(adapted(random_masked_lm("bert")), tokenizer("wordpiece"), tmp_path)
+    model = getattr(transformers, auto).from_pretrained(tmp_path)
+    assert sum(isinstance(module, Adapter) for module in model.modules()) == 4
+
+
+def test_a_class_that_asks_no_config_finds_no_weights(tmp_path: Path) -> None:
+    saved(adapted(random_classifier("bert")), tokenizer("wordpiece"), tmp_path)
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        transformers.BertForSequenceClassification.from_pretrained(tmp_path)
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        transformers.BertForSequenceClassification.from_pretrained(tmp_path, config=transformers.BertConfig(num_labels=3))
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_pickles_hold_them(opened: bool, tmp_path: Path) -> None:
+    """A process of its own reads them: there the classes are made anew."""
+    model = adapted(random_classifier("bert"))
+    if opened:
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(saved(model, tokenizer("wordpiece"), tmp_path))
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
+    assert torch.equal(logits(copy.deepcopy(model)), logits(model))
+    last = "print(model(torch.arange(5, 25).reshape(2, 10)).logits.tolist())"
+    read = f"import pickle, torch\nmodel = pickle.load(open('model.pickle', 'rb')).eval()\n{last}"
+    found = subprocess.run([sys.executable, "-c", read], cwd=tmp_path, capture_output=True, text=True, check=True)
+    torch.testing.assert_close(torch.tensor(json.loads(found.stdout)), logits(model))
+
+
+def test_large_ones_are_saved_in_shards(tmp_path: Path) -> None:
+    model = adapted(random_masked_lm("bert"))
+    model.save_pretrained(tmp_path, max_shard_size="20KB")
+    tokenizer("wordpiece").save_pretrained(tmp_path)
+    assert len(list(tmp_path.glob("model.adapters-*.safetensors"))) > 1
+    assert torch.equal(logits(load_masked_lm(str(tmp_path)).model), logits(model))
 
 
 def test_other_models_are_as_they_were(tmp_path: Path) -> None:

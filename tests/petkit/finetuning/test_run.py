@@ -90,7 +90,7 @@ def test_fewer_weights_are_trained_and_plain_transformers_opens_the_model(
 
 def test_a_model_with_adapters_is_opened_after_one_import_and_trained_on(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
     found = run(tmp_path / "run", model, rows, replace(FEW, strategy="adapters:4", learning_rate=0.05))
-    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (model, found.model))
+    before, after = load_file(Path(model) / "model.safetensors"), load_file(found.model / "model.adapters.safetensors")
     embeddings = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(before[embeddings], after[embeddings])
     up = [value for name, value in after.items() if name.endswith("adapter.up.weight")]
@@ -103,7 +103,7 @@ def test_a_model_with_adapters_is_opened_after_one_import_and_trained_on(tmp_pat
         one = classify(line["texts"][0], truncation=True)[0]
         assert (one["label"], one["score"]) == (line["predicted_label"], pytest.approx(line["score"], abs=1e-5))
     again = run(tmp_path / "again", str(found.model), rows, replace(FEW, strategy="adapters:4", learning_rate=0.05))
-    assert set(load_file(again.model / "model.safetensors")) == set(after)
+    assert set(load_file(again.model / "model.adapters.safetensors")) == set(after)
     with pytest.raises(SettingsError, match="has adapters of width 4 already; strategy adapters:4 trains them on"):
         run(tmp_path / "wider", str(found.model), rows, replace(FEW, strategy="adapters:8"))
     assert not (tmp_path / "wider").exists()

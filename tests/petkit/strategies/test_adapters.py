@@ -122,7 +122,7 @@ def test_a_member_is_saved_and_opened_with_its_adapters(family: str, tmp_path: P
     assert not changed(again.model, snapshot(model.model))
     scores = [score_rows(m, encoder_of(family), UNLABELED, TOPICS.pvps[1], token_budget=256) for m in (model, again)]
     assert (scores[0] == scores[1]).all()
-    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.safetensors"]
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["model.adapters.safetensors"]
 
 
 def test_adapters_with_missing_weights_are_refused(tmp_path: Path) -> None:
