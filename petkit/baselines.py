@@ -103,7 +103,6 @@ def logistic_scores(model: Any, features: Any, *, labels: int) -> npt.NDArray[np
     return scores
 
 
-@moot_warnings_ignored()
 def held_out_scores(features: Any, truth: Sequence[int], *, labels: int, seed: int, folds: int = 5) -> npt.NDArray[np.float32] | None:
     """Log-probabilities (N, C) of labelled rows, each by a model that has not seen it; None where a class has a single row.
 

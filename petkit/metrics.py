@@ -13,7 +13,6 @@ import numpy.typing as npt
 from scipy.special import log_softmax
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, matthews_corrcoef, precision_recall_fscore_support
 
-from petkit.moot import moot_warnings_ignored
 from petkit.rows import UNLABELED
 
 __all__ = ["BINS", "LOWER_IS_BETTER", "accuracy", "brier", "calibration_error", "evaluate", "log_loss", "reliability", "scaled", "score"]
@@ -27,7 +26,6 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 
 
-@moot_warnings_ignored()
 def evaluate(labels: Sequence[int], scores: npt.NDArray[np.floating]) -> dict[str, float] | None:
     """``accuracy`` and ``macro_f1`` (all labels counted, 0 for one never predicted nor present) of the largest score (N, C).
 
@@ -77,7 +75,6 @@ def score(
     }
 
 
-@moot_warnings_ignored()
 def _decisions(predicted: Int, truth: Int, labels: Sequence[str]) -> dict[str, Any]:
     """What the chosen labels alone tell."""
     places = list(range(len(labels)))

@@ -22,7 +22,6 @@ from petkit.evaluation.latency import calibrating, latency
 from petkit.losses import fit_temperature, label_loss, mix_scores
 from petkit.members import scores_of
 from petkit.metrics import accuracy, evaluate
-from petkit.moot import moot_warnings_ignored
 from petkit.objectives.streams import seed_for
 from petkit.predicting import Classifier
 from petkit.rowfiles import load_scores, save_scores
@@ -91,9 +90,8 @@ def _held_out_logits(stage: Stage, train: Rows, folds: int) -> np.ndarray[Any, n
         return None
     seed = stage.context.seed_for("calibration")
     logits = np.empty((len(train), len(stage.task.labels)), dtype=np.float32)
-    with moot_warnings_ignored():
-        parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32).split(truth, truth))
-    for number, (learned, held) in enumerate(parts):
+    parts = StratifiedKFold(folds, shuffle=True, random_state=seed % 2**32)
+    for number, (learned, held) in enumerate(parts.split(truth, truth)):
         rows, settings = train.select(learned), stage.settings.supervised
         fitted = fit_classifier(stage, rows, truth[learned], label_loss, settings, seed=seed_for(seed, number), context=None)
         logits[held] = fitted.logits(stage, train.select(held))

@@ -12,8 +12,6 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import f1_score
 
-from petkit.moot import moot_warnings_ignored
-
 __all__ = ["as_number", "label_scores", "similarity_scores", "similarity_string", "source_text"]
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
@@ -51,7 +49,6 @@ def similarity_string(value: float) -> str:
     return f"{round(value * 5) / 5:.1f}"
 
 
-@moot_warnings_ignored()
 def label_scores(texts: Sequence[str], golds: Sequence[str], labels: Sequence[str]) -> dict[str, Any]:
     """Accuracy and macro-F1 over the labels; ``outside`` counts texts that are no label: they are wrong. Blanks are collapsed."""
     index = {" ".join(label.split()): place for place, label in enumerate(labels)}
