@@ -81,6 +81,20 @@ def test_refused_pickles_with_the_way_to_convert(broken: Path) -> None:
     assert "from_pretrained(OLD).save_pretrained(NEW)" in message
 
 
+def test_refused_without_permission(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests may run as root, who may read everything."""
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("petkit.backbones.modelfiles.Path.open", denied)
+    assert refused(broken).endswith("there is no permission to read model.safetensors")
+
+
+def test_refused_without_a_name() -> None:
+    assert refused("") == "the name of the model is empty; --model takes a folder, a hub name, or builtin"
+
+
 @pytest.mark.parametrize("keep", [0, 4, 500, -1])
 def test_refused_truncated_safetensors(broken: Path, keep: int) -> None:
     file = broken / "model.safetensors"
