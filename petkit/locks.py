@@ -26,7 +26,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` (flock, made if missing) during the block.
 
     Raises:
-        RunError: another process holds it; names that process.
+        RunError: another process holds it, which the message names, or has just removed it with all that the folder held.
     """
     with naming_errors(path):
         checkpoint_hook(f"lock {path.name}")
@@ -35,6 +35,8 @@ def locked(path: Path) -> Iterator[None]:
         with naming_errors(path, "lock"):
             if not _take(descriptor):
                 raise RunError(f"{path.parent} is in use by {_name(path)}; wait until it ends, or give another folder (--out)")
+            if not _is_there(path, descriptor):
+                raise RunError(f"{path.parent} was in use by a run that has just been taken back; give the command again")
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         yield
@@ -51,6 +53,14 @@ def _take(descriptor: int) -> bool:
         else:
             return True
     return False
+
+
+def _is_there(path: Path, descriptor: int) -> bool:
+    """Whether the open lock file still has its name: who holds another one that others cannot see holds nothing."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def holder(path: Path) -> str | None:

@@ -57,10 +57,11 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder that this process has opened and locked; made by ``RunFolder.open``."""
+    """A run folder that this process has opened and locked; made by ``RunFolder.open``. ``made``: whether it was not there before."""
 
     root: Path
     version_changes: tuple[str, ...] = ()
+    made: bool = False
 
     @classmethod
     @contextmanager
@@ -88,11 +89,12 @@ class RunFolder:
         """
         root = Path(path)
         _refuse_foreign(root)
+        made = not root.exists()
         files.make_directory(root)
         with locked(root / LOCK):
             files.discard_leftovers(root)
             manifest = _new_manifest(settings, inputs, versions, hardware or {})
-            yield cls(root, _agree(root / MANIFEST, manifest))
+            yield cls(root, _agree(root / MANIFEST, manifest), made)
 
     def key(self, unit: Unit) -> str:
         """The unit's key; the units that it needs must be done."""

@@ -35,7 +35,7 @@ def source(tmp_path: Path) -> str:
 
 
 def contents(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} - {LOCK}
+    return {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
 
 
 class Writer:
@@ -177,6 +177,11 @@ def test_long_rows_that_leave_a_part_empty_are_refused() -> None:
     settings_of(rows=4, length=24, long_length=48, long_share=0.0, accumulate=4)
 
 
+def test_no_objective_is_refused() -> None:
+    with pytest.raises(SettingsError, match="there is no objective; at least 1 is legal"):
+        settings_of(objectives=())
+
+
 def test_more_processes_than_rows_are_refused() -> None:
     settings_of(rows=8, accumulate=2).check_processes(4)
     with pytest.raises(SettingsError, match=r"5 processes, each with 2 parts of an update, need 10 rows at least .* has 8$"):
@@ -258,4 +263,6 @@ def test_text_that_cannot_be_read_leaves_the_folder_free(tmp_path: Path) -> None
     path = tmp_path / "little.txt"
     path.write_text("one")
     refused(DataError, "too little", str(path), tmp_path / "run")
-    assert contents(tmp_path / "run") == set()
+    path.write_bytes(b"one\0two")
+    refused(DataError, "NUL byte", str(path), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
