@@ -20,6 +20,8 @@ from petkit.errors import SettingsError
 
 __all__ = ["pretrain"]
 
+_NUMBERS = ("layers", "hidden", "heads", "intermediate")
+"""What ``--size`` names, the first two always."""
 _GRACE = 2.0
 """Seconds: a launcher stops all processes when one has ended."""
 
@@ -116,7 +118,7 @@ def pretrain(
         raise SettingsError("--arch is for a new model; --init takes a checkpoint's own")
     settings = PretrainSettings(
         steps=steps,
-        objectives=tuple(name.strip() for name in objective.split(",") if name.strip()),
+        objectives=_objectives(objective),
         mask_rate=mask_rate,
         units=units,
         init=init,
@@ -171,6 +173,14 @@ def _pretrained(files: list[str], settings: Any, out: Path, places: dict[str, An
     return figures | ({"measured": found} if figures and (found := measured(out)) else {})
 
 
+def _objectives(text: str) -> tuple[str, ...]:
+    """The names of ``NAME[,NAME]``."""
+    names = tuple(name.strip() for name in text.split(","))
+    if "" in names:
+        raise SettingsError(f"--objective is {text!r}, in which a name is empty; one name is legal, or several with commas between them")
+    return names
+
+
 def _size(text: str) -> dict[str, Any]:
     """Layers, hidden size and the like of a name, or of ``layers=N,hidden=N``.
 
@@ -182,14 +192,29 @@ def _size(text: str) -> dict[str, Any]:
     if text in SIZES:
         layers, hidden = SIZES[text]
         return {"layers": layers, "hidden": hidden}
-    parts = [part.strip().partition("=") for part in text.split(",")]
-    values = {name: value for name, _, value in parts}
-    known = {"layers", "hidden"} <= set(values) <= {"layers", "hidden", "heads", "intermediate"} and len(values) == len(parts)
-    if not known or not all(value.isdecimal() for value in values.values()):
-        raise SettingsError(
-            f"--size is {text!r}; legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]{did_you_mean(text, SIZES)}"
-        )
-    return {name: int(value) for name, value in values.items()}
+    parts = [(name, value) for name, _, value in (part.strip().partition("=") for part in text.split(","))]
+    if (why := _no_size(parts)) is not None:
+        legal = f"legal are {', '.join(SIZES)}, and layers=N,hidden=N[,heads=N][,intermediate=N]"
+        raise SettingsError(f"--size is {text!r}{why}; {legal}{did_you_mean(text, SIZES)}")
+    return {name: int(value) for name, value in parts}
+
+
+def _no_size(parts: list[tuple[str, str]]) -> str | None:
+    """What is wrong with numbers by name, if something is.
+
+    >>> _no_size([("layers", "2")]), _no_size([("layers", "2"), ("hidden", "x")]), _no_size([("layers", "2"), ("hidden", "64")])
+    (', without hidden', ", where hidden is 'x'", None)
+    """
+    given = [name for name, _ in parts]
+    if not set(given) & set(_NUMBERS):
+        return ""  # neither a name nor numbers
+    if unknown := [name for name in given if name not in _NUMBERS]:
+        return f", with {unknown[0]!r} in it"
+    if missing := [name for name in ("layers", "hidden") if name not in given]:
+        return f", without {missing[0]}"
+    if twice := [name for name in _NUMBERS if given.count(name) > 1]:
+        return f", with {twice[0]} twice"
+    return next((f", where {name} is {value!r}" for name, value in parts if not value.isdecimal()), None)
 
 
 def _keep(values: list[str] | None) -> tuple[str, ...]:
