@@ -1,4 +1,4 @@
-"""Text that is given twice: what is held out of one copy would be trained on in the other."""
+"""Text that is given twice: what is held out of one copy is trained on in the other."""
 
 from __future__ import annotations
 
@@ -13,33 +13,38 @@ from petkit.data.text import byte_blocks
 from petkit.errors import DataError, raise_problems
 from petkit.pretraining.sourcefiles import saved, source_files
 
-__all__ = ["refuse_repeats"]
+__all__ = ["copies", "refuse_repeats"]
 
 _NAMED: Final = 10
 """Files that one message names."""
+_WHY: Final = "counts twice, and what is held out of one copy is trained on in the other"
 
 
 def refuse_repeats(sources: Sequence[str]) -> None:
-    """Raise DataError where a file is among the sources, or in their folders, more than once: by the same name or another, by a link, or
-    as a copy, packed (``.gz``) or not. Text that several files share is nobody's mistake, and neither are empty files.
+    """Raise DataError where a file is among the sources, or in their folders, more than once: by the same name, another, or a link."""
+    _refuse([_same(first, second) for first, second in _pairs(sources, _place)])
+    files = chain.from_iterable(map(_texts, sources))
+    _refuse([_same(first, second) for first, second in _pairs(files, Path.resolve)])
+
+
+def copies(sources: Sequence[str]) -> list[str]:
+    """What to tell of files that have the content of another one, packed (``.gz``) or not; empty files apart. Nothing if there are none.
 
     Beginnings are compared first, so that of most files no more is read.
     """
-    _refuse([_same(first, second) for first, second in _pairs(sources, _place)])
-    files = list(chain.from_iterable(map(_texts, sources)))
-    different: dict[Path, Path] = {}
-    for file in files:
-        different.setdefault(file.resolve(), file)
-    alike = chain.from_iterable(_pairs(group, _content) for group in _groups(different.values(), _beginning))
-    problems = [_same(first, second) for first, second in _pairs(files, Path.resolve)]
-    _refuse(problems + [f"{second} has the content of {first}" for first, second in alike])
+    files = {file.resolve(): file for file in chain.from_iterable(map(_texts, sources))}
+    alike = chain.from_iterable(_pairs(group, _content) for group in _groups(files.values(), _beginning))
+    found = [f"{second} has the content of {first}" for first, second in alike]
+    return [f"text that is there twice {_WHY}: {'; '.join(_shown(found))}"] if found else []
 
 
 def _refuse(problems: list[str]) -> None:
+    raise_problems(DataError, f"text that is given twice {_WHY}; give each file once", _shown(problems))
+
+
+def _shown(problems: list[str]) -> list[str]:
     more = len(problems) - _NAMED
-    shown = problems if more <= 1 else [*problems[:_NAMED], f"and {more} more"]
-    title = "text that is given twice counts twice, and what is held out of one copy is trained on in the other; give each file once"
-    raise_problems(DataError, title, shown)
+    return problems if more <= 1 else [*problems[:_NAMED], f"and {more} more"]
 
 
 def _same(first: str | Path, second: str | Path) -> str:

@@ -23,7 +23,7 @@ from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
 from petkit.pretraining.loop import Course, Joint
 from petkit.pretraining.needs import other_vocabulary
 from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
-from petkit.pretraining.repeats import refuse_repeats
+from petkit.pretraining.repeats import copies, refuse_repeats
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.starting import join_learners, lengthen, new_weights, start_model
 from petkit.pretraining.tasks import left_out, make_tasks, random_pairs, rows_and_tokens
@@ -243,6 +243,7 @@ def _lead(
 ) -> dict[str, Any]:
     """What rank 0 does: the unit in its run folder, which it opens, and takes back where the run is refused before it trains."""
     refuse_repeats(reading["sources"])
+    repeated = copies(reading["sources"])
     common = {"settings": json.loads(json.dumps(asdict(settings))), **reading}
     inputs = {source: source_digest(source) for source in reading["sources"]} | _checkpoint_digests(settings)
     unit = Unit("model", UNIT, {**common, "seed": settings.seed}, files=inputs, aside=aside)
@@ -251,7 +252,7 @@ def _lead(
         RunFolder.open(out, settings=common, inputs=inputs, versions=library_versions(), hardware=hardware) as run,
         withdrawn_if_refused(run, prepares=lambda _: False, also=(TOKENS, TENSORBOARD)),
     ):
-        for notice in (*computing_on(settings.device, settings.precision), *_notices(settings)):
+        for notice in (*computing_on(settings.device, settings.precision), *_notices(settings), *repeated):
             on_notice(notice)
         result = run_all([unit], run, on_event=on_event)["model"]
         if result.skipped:
