@@ -72,20 +72,23 @@ def test_windows_are_those_of_the_tokenizer(family: str) -> None:
 def test_positions_hold_the_answer_where_it_is_whole_and_else_the_first_token(family: str) -> None:
     words = tokenizer(FAMILIES[family][0])
     asked = ask(words, ROWS, max_length=40, stride=6)
-    found = targets(asked, ROWS)
+    found, short = targets(asked, ROWS), set()
     assert len(found) == len(asked.encoded)
     for window, (first, last) in enumerate(found.tolist()):
         row, context = ROWS[int(asked.owner[window])], asked.contexts[int(asked.owner[window])]
         answer, start = (row.answers or [""])[0], row.starts[0]
         shown = set(range(*asked.parts[window].tolist()))
         touching = {k for k, (a, b) in enumerate(zip(context.starts, context.ends, strict=True)) if a < start + len(answer) and b > start}
+        if len(touching) <= 6:  # neighbouring windows share as many
+            short.add(int(asked.owner[window]))
         if (first, last) == (0, 0):
             assert not touching <= shown
             continue
         held = [k - int(asked.leads[window]) + int(asked.parts[window][0]) for k in (first, last)]
         assert held == [min(touching), max(touching)]
         assert row.context[context.starts[held[0]] : context.ends[held[1]]].strip().startswith(answer[:1])
-    assert set(asked.owner[found.any(axis=1)]) == set(range(len(ROWS)))
+    assert short <= set(asked.owner[found.any(axis=1)].tolist())
+    assert len(short) >= 3, "or little is tried"
 
 
 def test_the_loss_is_that_of_transformers_positions(tmp_path: Path) -> None:
