@@ -82,13 +82,18 @@ def encode_file(
         raise SettingsError("--tokens writes a state for each token, and --pooling one vector for each row; give one of them")
     names = {"text": "text", **({"pair": pair} if pair is not None else {}), **(columns or {})}
     counts = {"rows": 0, "written": 0, "tokens": 0, "blank": 0, "cut": 0}
-    schema = _schema(("state",) if tokens else wanted, vectors.hidden_size, tokens=tokens, pair=pair is not None, facts=facts or {})
+    every = tokens or vectors.frame.specials(1) > 0  # else a row may be without a vector, which older Arrow reads in lists of any size only
+    kind = pa.list_(pa.float32(), vectors.hidden_size if every else -1)
+    schema = _schema(("state",) if tokens else wanted, kind, tokens=tokens, pair=pair is not None, facts=facts or {})
     with open_atomic(out) as handle, pq.ParquetWriter(handle, schema) as writer:
         for rows in _rows(source, names, id_column, counts, chunk=chunk, encoding=encoding, quotes=quotes):
             texts = [tuple(rows.row(i)[name] for name in rows.fields) for i in range(len(rows))]
             for part in _windows(vectors.tokens(texts), vectors.token_budget if tokens else None):
                 ids, some = [rows.ids[i] for i in part.numbers], [texts[i] for i in part.numbers]
-                made = _token_table(vectors, part.rows, ids, some) if tokens else _sentence_table(vectors, part.rows, ids, wanted)
+                if tokens:
+                    made = _token_table(vectors, part.rows, ids, some, kind)
+                else:
+                    made = _sentence_table(vectors, part.rows, ids, wanted, kind)
                 writer.write_table(pa.table([made[name] for name in schema.names], schema=schema))
                 counts["written"] += len(made["id"])
                 counts["tokens"] += len(part.rows.inputs.ids)
@@ -99,12 +104,12 @@ def encode_file(
     return Written(**counts, columns=("state",) if tokens else wanted, width=vectors.hidden_size)
 
 
-def _schema(columns: Sequence[str], width: int, *, tokens: bool, pair: bool, facts: Mapping[str, Any]) -> pa.Schema:
+def _schema(columns: Sequence[str], kind: pa.DataType, *, tokens: bool, pair: bool, facts: Mapping[str, Any]) -> pa.Schema:
     fields = [("id", pa.string())]
     if tokens:
         fields += [("position", pa.int32()), ("token", pa.string()), ("text", pa.string()), ("start", pa.int32()), ("end", pa.int32())]
         fields += [("segment", pa.int8())] if pair else []
-    fields += [(name, pa.list_(pa.float32(), width)) for name in columns]
+    fields += [(name, kind) for name in columns]
     return pa.schema(fields, metadata={"petkit": json.dumps(dict(facts), ensure_ascii=False, sort_keys=True)})
 
 
@@ -158,12 +163,15 @@ def _windows(rows: TokenRows, token_budget: int | None) -> Iterator[_Window]:
         start = stop
 
 
-def _sentence_table(vectors: Vectors, rows: TokenRows, ids: Sequence[str], wanted: Sequence[str]) -> dict[str, Any]:
+def _sentence_table(vectors: Vectors, rows: TokenRows, ids: Sequence[str], wanted: Sequence[str], kind: pa.DataType) -> dict[str, Any]:
     known = rows.inputs.lengths > 0
-    return {"id": pa.array(ids, pa.string())} | {name: _lists(found, known) for name, found in vectors.sentences(rows, wanted).items()}
+    found = vectors.sentences(rows, wanted)
+    return {"id": pa.array(ids, pa.string())} | {name: _lists(states, known, kind) for name, states in found.items()}
 
 
-def _token_table(vectors: Vectors, rows: TokenRows, ids: Sequence[str], texts: Sequence[Sequence[str]]) -> dict[str, Any]:
+def _token_table(
+    vectors: Vectors, rows: TokenRows, ids: Sequence[str], texts: Sequence[Sequence[str]], kind: pa.DataType
+) -> dict[str, Any]:
     lengths = rows.inputs.lengths
     chosen = np.flatnonzero(rows.segments >= 0)
     owner = np.repeat(np.arange(len(lengths)), lengths)[chosen]
@@ -177,14 +185,14 @@ def _token_table(vectors: Vectors, rows: TokenRows, ids: Sequence[str], texts: S
         "start": pa.array(starts.astype(np.int32)),
         "end": pa.array(ends.astype(np.int32)),
         "segment": pa.array(segments),
-        "state": _lists(vectors.token_states(rows)[chosen], np.ones(len(chosen), dtype=np.bool_)),
+        "state": _lists(vectors.token_states(rows)[chosen], np.ones(len(chosen), dtype=np.bool_), kind),
     }
 
 
-def _lists(found: NDArray[np.float32], known: NDArray[np.bool_]) -> pa.Array:
-    """Rows (N, H) as a fixed-size list each; null where ``known`` (N,) is false."""
-    kind, values = pa.list_(pa.float32(), found.shape[1]), pa.array(found.reshape(-1))
-    if known.all():
+def _lists(found: NDArray[np.float32], known: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """Rows (N, H) as a list each, of the type ``kind``; null where ``known`` (N,) is false, which lists of a fixed size do not take."""
+    values = pa.array(found[known].reshape(-1))
+    if pa.types.is_fixed_size_list(kind):
         return pa.FixedSizeListArray.from_arrays(values, found.shape[1])
-    valid = pa.py_buffer(np.packbits(known, bitorder="little").tobytes())
-    return pa.Array.from_buffers(kind, len(found), [valid], children=[values])
+    offsets = np.concatenate([[0], np.cumsum(known * found.shape[1])]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets, mask=np.append(~known, False)), values)

@@ -42,7 +42,7 @@ def predict_dataset(predictor: Predictor, data: Any, *, columns: Mapping[str, st
     added = {
         "label": (best.tolist(), names),
         "score": (probabilities[np.arange(len(best)), best].tolist(), datasets.Value("float32")),
-        "probabilities": (probabilities.tolist(), datasets.List(datasets.Value("float32"))),
+        "probabilities": (probabilities.tolist(), datasets.Sequence(datasets.Value("float32"))),
     }
     for name, (values, feature) in added.items():
         kept = kept.add_column(name, values, feature=feature)

@@ -96,7 +96,8 @@ def test_pairs_have_one_vector_or_two_segments_of_tokens(vectors: Vectors, file:
     np.testing.assert_allclose(array(table, "cls"), vectors.sentences(rows, ["cls"])["cls"], atol=1e-5)
     _, table = encoded(vectors, file, pair="other", tokens=True)
     assert table["segment"].to_pylist() == [number for number in rows.segments.tolist() if number >= 0]
-    assert "".join(row["text"] for row in table.to_pylist() if row["id"] == "rows:1" and row["segment"] == 1)[:5] == TEXTS[-1][:5]
+    second = "".join(row["text"] for row in table.to_pylist() if row["id"] == "rows:1" and row["segment"] == 1)
+    assert second[:5] == "".join(TEXTS[-1].split())[:5]
 
 
 def test_rows_without_a_token_have_no_vector(tmp_path: Path) -> None:
@@ -106,6 +107,8 @@ def test_rows_without_a_token_have_no_vector(tmp_path: Path) -> None:
     done, table = encoded(gpt2, source(tmp_path, rows))
     assert (done.rows, done.blank, done.columns) == (10, 2, ("mean",))
     assert [value is None for value in table["mean"].to_pylist()] == [not row["text"] for row in rows]
+    assert table.schema.field("mean").type == pa.list_(pa.float32()), "older Arrow does not read nulls among lists of a fixed size"
+    assert {len(value) for value in table["mean"].to_pylist() if value is not None} == {done.width}
     np.testing.assert_allclose(table["mean"][0].as_py(), table["mean"][9].as_py(), atol=1e-6)
     _, table = encoded(gpt2, source(tmp_path, rows), tokens=True)
     assert "rows:2" not in table["id"].to_pylist()

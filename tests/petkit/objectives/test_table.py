@@ -128,7 +128,7 @@ def test_causal_labels_are_inputs_and_a_real_end_keeps_its_label_where_it_is_the
     valid = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]], dtype=bool)
     batch = preset("causal").batch(ids, valid, words, stream(1))
     assert batch.labels.tolist() == [[10, 11, EOS, IGNORED, IGNORED], [12, 13, 14, 15, EOS]]
-    config = GPT2Config(vocab_size=SIZE, n_embd=16, n_layer=1, n_head=2, n_positions=16, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0)
+    config = GPT2Config(vocab_size=SIZE, n_embd=16, n_layer=1, n_head=2, n_positions=16, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GPT2LMHeadModel(config).eval()
