@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from petkit.metrics import evaluate
-from petkit.moot import moot_warnings_ignored
 from petkit.pvp import Task
 from petkit.rowfiles import save_scores
 from petkit.rows import Rows
 from petkit.stages import Stage
 from petkit.units import UnitContext
 
-__all__ = ["TfidfFeatures", "fit_logistic", "held_out_scores", "logistic_scores", "tfidf_scores", "tfidf_unit"]
+__all__ = ["TfidfFeatures", "fit_logistic", "held_out_scores", "logistic_scores", "moot_warnings_ignored", "tfidf_scores", "tfidf_unit"]
 
 _WORD = r"(?u)\b\w+\b"
 _LEAST = -30.0
@@ -74,6 +76,16 @@ class TfidfFeatures:
 
 def _texts(task: Task, rows: Rows) -> list[str]:
     return [" ".join(task.classifier_texts(rows.row(i))) for i in range(len(rows))]
+
+
+@contextmanager
+def moot_warnings_ignored() -> Iterator[None]:
+    """No warnings inside of many labels for the number of rows, which is what petkit is for, nor of a fit that stops at its last
+    iteration: nobody can act on them. Others as ever."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%", category=UserWarning)
+        warnings.filterwarnings("ignore", category=ConvergenceWarning)
+        yield
 
 
 @moot_warnings_ignored()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from petkit.errors import TaskError, raise_problems
 from petkit.pvp import Part, Pattern
 from petkit.rows import Rows
-from petkit.wording import NAMED_PLACES, Places, plural
+from petkit.wording import Places, plural, shortened
 
 __all__ = ["filled", "refuse_failing"]
 
@@ -28,8 +28,7 @@ def filled(pattern: Pattern, rows: Rows) -> Iterator[tuple[Part, ...]]:
             for problem in error.problems:
                 failures.setdefault(problem, Places()).add(repr(rows.ids[i]))
     told = [f"{problem} ({plural(places.count, 'row')} {places})" for problem, places in failures.items()]
-    more = [f"and {len(told) - NAMED_PLACES} more"] if len(told) > NAMED_PLACES else []
-    raise_problems(TaskError, f"pattern function {pattern.name!r}", told[:NAMED_PLACES] + more)
+    raise_problems(TaskError, f"pattern function {pattern.name!r}", shortened(told))
 
 
 def refuse_failing(pattern: Pattern, rows: Rows) -> None:

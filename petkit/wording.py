@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "quoted", "verb"]
+__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "quoted", "shortened", "verb"]
 
 NAMED_PLACES: Final = 5
 """How many places a message names; all are counted."""
@@ -48,6 +49,16 @@ def quoted(name: str) -> str:
     "food, 'Food, drink'"
     """
     return repr(name) if "," in name else name
+
+
+def shortened(lines: Sequence[str], *, most: int = NAMED_PLACES, what: str = "more") -> list[str]:
+    """The first lines of a list, and how many others there are.
+
+    >>> shortened(["a", "b", "c"], most=2, what="more rows"), shortened(["a"])
+    (['a', 'b', 'and 1 more rows'], ['a'])
+    """
+    left = len(lines) - most
+    return [*lines[:most], *([f"and {left} {what}"] if left > 0 else [])]
 
 
 def flag_for(flag: str, value: str) -> str:

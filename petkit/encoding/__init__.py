@@ -37,7 +37,7 @@ from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.filling import filled
 from petkit.pvp import MASK, Pattern, Task
 from petkit.rows import Rows
-from petkit.wording import NAMED_PLACES
+from petkit.wording import shortened
 
 __all__ = ["Encoded", "Encoder", "Joining", "WordGap", "without_empty_second"]
 
@@ -163,9 +163,8 @@ class Encoder:
         return self._pieces.any_long and any(self._pieces.is_long(text) for parts in shortenable(cloze) for text in parts)
 
     def _raise_too_long(self, pattern: Pattern, problems: list[str]) -> None:
-        more = [f"and {len(problems) - NAMED_PLACES} more rows"] if len(problems) > NAMED_PLACES else []
         title = f"pattern {pattern.name!r} does not fit into --max-length {self.max_length} (make it shorter, or raise --max-length)"
-        raise_problems(TaskError, title, problems[:NAMED_PLACES] + more)
+        raise_problems(TaskError, title, shortened(problems, what="more rows"))
 
     def word_ids(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> list[tuple[int, ...]]:
         """The tokens of each word in the gap of this row's cloze: what a mask there stands for.

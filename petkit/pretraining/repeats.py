@@ -12,11 +12,10 @@ from typing import Any, Final
 from petkit.data.text import byte_blocks
 from petkit.errors import DataError, raise_problems
 from petkit.pretraining.sourcefiles import saved, source_files
+from petkit.wording import shortened
 
 __all__ = ["copies", "refuse_repeats"]
 
-_NAMED: Final = 10
-"""Files that one message names."""
 _WHY: Final = "counts twice, and what is held out of one copy is trained on in the other"
 
 
@@ -35,16 +34,11 @@ def copies(sources: Sequence[str]) -> list[str]:
     files = {file.resolve(): file for file in chain.from_iterable(map(_texts, sources))}
     alike = chain.from_iterable(_pairs(group, _content) for group in _groups(files.values(), _beginning))
     found = [f"{second} has the content of {first}" for first, second in alike]
-    return [f"text that is there twice {_WHY}: {'; '.join(_shown(found))}"] if found else []
+    return [f"text that is there twice {_WHY}: {'; '.join(shortened(found, most=10))}"] if found else []
 
 
 def _refuse(problems: list[str]) -> None:
-    raise_problems(DataError, f"text that is given twice {_WHY}; give each file once", _shown(problems))
-
-
-def _shown(problems: list[str]) -> list[str]:
-    more = len(problems) - _NAMED
-    return problems if more <= 1 else [*problems[:_NAMED], f"and {more} more"]
+    raise_problems(DataError, f"text that is given twice {_WHY}; give each file once", shortened(problems, most=10))
 
 
 def _same(first: str | Path, second: str | Path) -> str:

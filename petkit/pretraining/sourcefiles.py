@@ -8,6 +8,7 @@ from typing import Final
 
 from petkit.choices import not_there
 from petkit.errors import DataError, raise_problems
+from petkit.wording import shortened
 
 __all__ = ["BUILTIN", "HUB", "ending", "saved", "source_files"]
 
@@ -15,8 +16,6 @@ BUILTIN: Final = "builtin:docs"
 HUB: Final = "hub:"
 _ENDINGS: Final = (".txt", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Of the files for which a folder stands, all but parquet also with ``.gz``."""
-_NAMED: Final = 10
-"""Entries of a folder that one message names."""
 
 
 def source_files(source: str) -> list[Path]:
@@ -68,9 +67,7 @@ def _walk(folder: Path) -> tuple[list[Path], list[str]]:
 
 def _refuse_unreadable(source: str, files: list[Path], closed: list[str]) -> None:
     problems = [*closed, *(f"{file}: {why}" for file in files if (why := _trouble(file)) is not None)]
-    more = len(problems) - _NAMED
-    shown = problems if more <= 1 else [*problems[:_NAMED], f"and {more} more"]
-    raise_problems(DataError, f"{source}: not all of the folder can be read", shown)
+    raise_problems(DataError, f"{source}: not all of the folder can be read", shortened(problems, most=10))
 
 
 def _trouble(file: Path) -> str | None:

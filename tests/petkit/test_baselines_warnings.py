@@ -7,7 +7,7 @@ import warnings
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from petkit.moot import moot_warnings_ignored
+from petkit.baselines import moot_warnings_ignored
 
 
 def test_only_what_nobody_can_mend_is_ignored() -> None:
