@@ -194,7 +194,7 @@ def _choice_problems(settings: Any, prefix: str = "") -> list[str]:
 
 PAPER: Final = Settings(joining="parts")
 """Schick & Schütze 2021a, section 4 and appendix: (1 labelled + 3 unlabelled) x 4 accumulated, 1000 steps, rate 1e-5;
-classifier 4 x 4, 5000 steps. For models of 200 to 400 million parameters."""
+classifier: batches of 16, 5000 steps. For models of 200 to 400 million parameters."""
 
 SUPERGLUE: Final = Settings(
     joining="parts",

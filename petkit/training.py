@@ -112,15 +112,26 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: vectors and scalars (biases, norms) without weight decay, the rest with it.
+    """Trainable parameters in two groups: biases, norms and other vectors and scalars without weight decay, the rest with it.
 
-    By shape, not by name: the original missed ALBERT's and XLNet's norms, whose names differ.
+    Norms by shape, not by name: the original missed ALBERT's and XLNet's, whose names differ. Biases by name too: XLNet's of attention
+    and T5's of relative positions are matrices.
     """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (spared if parameter.ndim <= 1 or _is_bias(name) else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+
+
+def _is_bias(name: str) -> bool:
+    """Whether a parameter is a bias by its own name or its module's.
+
+    >>> [_is_bias(name) for name in ("layer.0.rel_attn.r_w_bias", "SelfAttention.relative_attention_bias.weight", "dense.weight")]
+    [True, True, False]
+    """
+    return any(part.endswith("bias") for part in name.split(".")[-2:])
 
 
 def make_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:

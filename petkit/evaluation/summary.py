@@ -186,8 +186,13 @@ def _differences(tests: Mapping[Place, BySplit], task: str, shots: int | None, a
     for split in left:
         x, y = left[split], right.get(split)
         if x is not None and y is not None:
-            found[split] = 0.0 if abs(x - y) < TINY else x - y
+            found[split] = _difference(x - y)
     return found
+
+
+def _difference(value: float) -> float:
+    """``value``, where it is more than rounding: what is equal but for that is a tie."""
+    return 0.0 if abs(value) < TINY else value
 
 
 def _over_tasks(
@@ -207,7 +212,7 @@ def _over_tasks(
             each = [values for values in known.values() if len(values) > several]
             if len(each) > 1:
                 splits = min(map(len, each))
-                means = {n: float(np.mean([values[n] for values in each])) for n in range(splits)}
+                means = {n: _difference(float(np.mean([values[n] for values in each]))) for n in range(splits)}
                 more = {"rows_test": None, "left_out": [task for task, values in known.items() if several and len(values) == 1]}
                 yield _compare((None, shots), a, b, means, metric=metric, level=level, seed=seed) | more, len(each)
 

@@ -140,7 +140,9 @@ class FinetuneSettings:
 
     def updates(self, size: int) -> int:
         """Updates for ``size`` training rows: ``steps``, or as many as the epochs take, the last one wrapping round."""
-        return self.steps if self.steps is not None else max(1, math.ceil((self.epochs or 0) * size / (self.batch or 1)))
+        if self.steps is not None:
+            return self.steps
+        return max(1, math.ceil(round((self.epochs or 0) * size / (self.batch or 1), 6)))  # 1.1 * 50 > 55
 
     def training(self, size: int) -> TrainSettings:
         """The loop's settings for ``size`` training rows."""

@@ -102,8 +102,8 @@ _MASKED = (
         _NGRAM,
         name="chinese-ngram",
         given_units=True,
-        source="Cui et al. 2020, section 3.1, arXiv 2004.13922",
-        summary="as ngram; units are a segmenter's words (jieba)",
+        source=f"{_ALBERT}; units of {_WWM}",
+        summary="as ngram; units are a segmenter's words (jieba). MacBERT's n-grams are others: up to 4 words, and similar words for masks",
     ),
     replace(
         _WHOLE,

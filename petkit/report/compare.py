@@ -20,7 +20,6 @@ from petkit.evaluation.grid import SEEDLESS
 from petkit.evaluation.statistics import holm, sd, smallest_permutation_p, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, TINY, difference_interval, method_name, number, shots_name
-from petkit.report.words import level_name
 
 __all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions", "undecided"]
 
@@ -98,21 +97,28 @@ def check_against(new: Report, old: Report) -> list[str]:
     ]
 
 
-def difference(new: Row, old: Row, *, paired: bool, level: float) -> Difference | None:
-    """Of two rows of ``summary``; None where one has no value. ``paired``: ``values`` belong to the same splits, in the same order."""
+def difference(new: Row, old: Row, *, paired: bool, level: float, row_levels: tuple[float, float] | None = None) -> Difference | None:
+    """Of two rows of ``summary``; None where one has no value.
+
+    Args:
+        paired: ``values`` belong to the same splits, in the same order.
+        level: of the interval.
+        row_levels: of the two rows' ``interval_rows``; None where both are ``level``.
+    """
+    row_levels = row_levels or (level, level)
     if new["mean"] is None or old["mean"] is None:
         return None
     a, b = (np.asarray([value for value in row["values"] if value is not None]) for row in (new, old))
     value = float(new["mean"] - old["mean"])
     if abs(value) > TINY and _unmoved(new, a, b):
-        return _by_rows(value, new, old, level)
+        return _by_rows(value, new, old, level, row_levels)
     if paired and len(a) == len(b) > 1:
         error = float((a - b).std(ddof=1) / math.sqrt(len(a)))
         return _t(float((a - b).mean()), error, len(a) - 1, level, "paired", least=smallest_sign_flip_p(len(a)))
     if not paired and len(a) > 1 and len(b) > 1:
         error, freedom = _welch(a, b)
         return _t(float(a.mean() - b.mean()), error, freedom, level, "welch", least=smallest_permutation_p(len(a), len(b)))
-    return _by_rows(value, new, old, level)
+    return _by_rows(value, new, old, level, row_levels)
 
 
 def _unmoved(row: Row, a: Float, b: Float) -> bool:
@@ -139,16 +145,21 @@ def _t(value: float, error: float, freedom: float, level: float, how: str, *, le
     return Difference(value, (value - half, value + half), float(2 * stats.t.sf(abs(value) / error, freedom)), how)
 
 
-def _by_rows(value: float, new: Row, old: Row, level: float) -> Difference:
-    """From the widths of the intervals over test rows, as if the two were independent."""
+def _by_rows(value: float, new: Row, old: Row, level: float, row_levels: tuple[float, float]) -> Difference:
+    """From the widths of the intervals over test rows, which are of ``row_levels``, as if the two were independent."""
     ends = [row["interval_rows"] for row in (new, old)]
     if None in ends:
         return Difference(value, None, None, "rows")
-    error = math.hypot(*((high - low) / 2 for low, high in ends)) / float(stats.norm.ppf(0.5 + level / 2))
+    error = math.hypot(*((high - low) / 2 / _quantile(of) for (low, high), of in zip(ends, row_levels, strict=True)))
     if error < TINY:
         return Difference(value, (value, value), 1.0 if abs(value) < TINY else 0.0, "rows")
-    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    half = _quantile(level) * error
     return Difference(value, (value - half, value + half), float(2 * stats.norm.sf(abs(value) / error)), "rows")
+
+
+def _quantile(level: float) -> float:
+    """Half the width of a normal interval of this level, in standard errors."""
+    return float(stats.norm.ppf(0.5 + level / 2))
 
 
 def same_splits(new: Report, old: Report, task: str, shots: int | None) -> bool:
@@ -170,7 +181,7 @@ def regressions(new: Report, old: Report, *, level: float | None = None) -> list
         ``how`` (see ``Difference``) and ``sentence``. Raises RunError if the studies cannot be compared.
     """
     level = level or new["study"]["primary"]["level"]
-    return [_regression(new, *one) for one in _worse(new, old, level) if _decided(one[3], level)]
+    return [_regression(*one, level=level) for one in _worse(new, old, level) if _decided(one[3], level)]
 
 
 def undecided(new: Report, old: Report, *, level: float | None = None) -> list[dict[str, Any]]:
@@ -180,7 +191,7 @@ def undecided(new: Report, old: Report, *, level: float | None = None) -> list[d
     """
     level = level or new["study"]["primary"]["level"]
     worse = _worse(new, old, level)
-    return [_regression(new, *one, lacking=True) for one in worse if one[2].interval is None and not _decided(one[3], level)]
+    return [_regression(*one, level=level, lacking=True) for one in worse if one[2].interval is None and not _decided(one[3], level)]
 
 
 def _decided(p: float | None, level: float) -> bool:
@@ -191,27 +202,29 @@ def _worse(new: Report, old: Report, level: float) -> list[tuple[Row, Row, Diffe
     """What is worse, decided or not: its row after and before, the difference, and p corrected over all that is compared."""
     check_comparable({"the new study": new, "the earlier one": old})
     metric = new["study"]["primary"]["metric"]
-    pairs = list(_pairs(new, old, metric, level))
+    pairs = list(_pairs(new, old, level))
     corrected = holm([found.p for _, _, found in pairs])
     sign = -1 if metric in LOWER_IS_BETTER else 1
     return [(*pair, p) for pair, p in zip(pairs, corrected, strict=True) if sign * pair[2].value < -TINY]
 
 
-def _pairs(new: Report, old: Report, metric: str, level: float) -> Iterator[tuple[Row, Row, Difference]]:
+def _pairs(new: Report, old: Report, level: float) -> Iterator[tuple[Row, Row, Difference]]:
+    metric, row_levels = new["study"]["primary"]["metric"], (new["study"]["primary"]["level"], old["study"]["primary"]["level"])
     earlier = {(row["task"], row["shots"], row["method"]): row for row in old["summary"] if row["metric"] == metric}
     for row in new["summary"]:
         before = earlier.get((row["task"], row["shots"], row["method"]))
         if row["metric"] == metric and before is not None:
-            found = difference(row, before, paired=same_splits(new, old, row["task"], row["shots"]), level=level)
+            paired = same_splits(new, old, row["task"], row["shots"])
+            found = difference(row, before, paired=paired, level=level, row_levels=row_levels)
             if found is not None:
                 yield row, before, found
 
 
-def _regression(report: Report, after: Row, before: Row, found: Difference, p: float | None, *, lacking: bool = False) -> dict[str, Any]:
+def _regression(after: Row, before: Row, found: Difference, p: float | None, *, level: float, lacking: bool = False) -> dict[str, Any]:
     """One object of ``regressions``, or with ``lacking`` of ``undecided``."""
     metric = after["metric"]
     ends = difference_interval(metric, found.interval)
-    between = f", {level_name(report)} interval of the difference {ends}" if ends else ""
+    between = f", {100 * level:g} % interval of the difference {ends}" if ends else ""
     sentence = (
         f"{after['task']}, {shots_name(after['shots'])}: {method_name(after['method'])} is worse than before {_over(after, found.how)}: "
         f"{METRIC_NAMES[metric]} {number(metric, after['mean'])} instead of {number(metric, before['mean'])}{between}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
 
 from petkit import training
 from petkit.errors import SettingsError
@@ -126,6 +127,17 @@ def test_no_bias_and_no_norm_is_decayed(family: str) -> None:
     assert matrices <= decayed
     assert len(decayed) + len(spared) == len(list(model.parameters()))
     assert [group["weight_decay"] for group in parameter_groups(model, weight_decay=0.3)] == [0.3, 0.0]
+
+
+@pytest.mark.parametrize(("kind", "names"), [("xlnet", ("r_w_bias", "r_r_bias", "r_s_bias")), ("t5", ("relative_attention_bias",))])
+def test_biases_that_are_matrices_are_not_decayed(kind: str, names: tuple[str, ...]) -> None:
+    layers = {"xlnet": {"n_layer": 1, "n_head": 2}, "t5": {"num_layers": 1, "num_heads": 2}}
+    with torch.device("meta"):
+        model = AutoModel.from_config(AutoConfig.for_model(kind, vocab_size=20, d_model=8, **layers[kind]))
+    spared = {id(p) for p in parameter_groups(model, weight_decay=0.3)[1]["params"]}
+    biases = [p for name, p in model.named_parameters() if any(bias in name for bias in names)]
+    assert biases
+    assert all(p.ndim == 2 and id(p) in spared for p in biases)
 
 
 def test_what_is_frozen_is_in_no_group_and_stays() -> None:

@@ -162,6 +162,14 @@ def test_methods_that_come_out_the_same() -> None:
     assert found["sentence"] == "mood, 16 per label: PET and TF-IDF + logistic regression come out the same on each of 3 splits."
 
 
+def test_means_over_tasks_that_are_nought_but_for_rounding_are_ties() -> None:
+    tasks = {"A": [0.7, 0.61, 0.65], "B": [0.8, 0.57, 0.65], "C": [0.3, 0.62, 0.59]}  # beside 0.6: sums of 0, 0 and 0.09
+    cells = [cell for task, ours in tasks.items() for cell in cells_of({"pet": ours, "tfidf": [0.6] * 3}, task=task)]
+    found = next(one for one in conclude(cells, {}, methods=["pet", "tfidf"])["comparisons"] if one["task"] is None)
+    assert (found["wins"], found["ties"], found["splits"]) == (1, 2, 3)
+    assert found["differences"] == [0.0, 0.0, pytest.approx(0.03)]
+
+
 def test_a_metric_that_is_not_known_is_not_compared() -> None:
     cells = cells_of({"pet": [0.4, 0.5], "tfidf": [0.6, 0.7]}, metric="log_loss")
     cells[-1]["test"]["log_loss"] = cells[-2]["test"]["log_loss"] = None

@@ -35,6 +35,7 @@ def test_steps_take_the_place_of_epochs() -> None:
     found = FinetuneSettings(steps=7).resolved("tag")
     assert (found.epochs, found.updates(1000)) == (None, 7)
     assert FinetuneSettings(epochs=0.5, batch=8).resolved("tag").updates(33) == 3
+    assert FinetuneSettings(epochs=1.1, batch=1).updates(50) == 55, "1.1 * 50 is a little more in binary"
     with pytest.raises(SettingsError, match="epochs and steps are both given"):
         FinetuneSettings(steps=7, epochs=1.0).resolved("tag")
 

@@ -100,6 +100,16 @@ def test_of_a_method_that_no_split_changes_the_test_rows_decide(splits: int, pai
     assert drawn.how != "rows", "of splits drawn by chance the most frequent label differs"
 
 
+def test_widths_over_rows_are_of_the_study_s_level_whatever_is_asked_for() -> None:
+    new, old = row([0.6], half=0.096), row([0.7], half=0.09)
+    error = np.hypot(0.096, 0.09) / stats.norm.ppf(0.975)
+    for level in (0.9, 0.99):
+        found = difference(new, old, paired=True, level=level, row_levels=(0.95, 0.95))
+        assert found is not None
+        assert found.p == pytest.approx(2 * stats.norm.sf(0.1 / error))
+        assert found.interval == pytest.approx(stats.norm.interval(level, loc=-0.1, scale=error))
+
+
 def test_a_method_that_no_split_changes_can_be_worse_over_five_splits() -> None:
     study = {**ONE, "methods": ("tfidf", "majority")}
     old, new = (with_values(sample_study(**study), "majority", [value] * 5) for value in (0.333, 0.033))
