@@ -2,6 +2,7 @@
 #   make demo     the whole method on a small built-in problem
 #   make check    style, types, documents and their pages, and the built wheel in an environment of its own
 #   make test     the tests; SLOW=1 adds the slow ones, ARGS="tests/petkit -k loss" passes words on to pytest
+#   make pretended-gpu   the tests of a GPU on one that is pretended: devices mixed up, steps that wait; ARGS as of test
 #   make bench    measurements, with the naive way beside ours
 #   make docs     runs the examples in the documents and docstrings, then builds the pages in build/docs
 #   make clean    removes what the others made, .venv too
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := test
-.PHONY: demo check lint types wheel test bench docs examples pages clean
+.PHONY: demo check lint types wheel test pretended-gpu bench docs examples pages clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +46,9 @@ examples: $(STAMP)
 pages: $(DOCS_STAMP)
 	$(BIN)/python -m pytest -q tests/test_docs.py
 	$(BIN)/python docs/site/build.py
+
+pretended-gpu: $(STAMP)
+	$(BIN)/python -m pytest -p tests.pretended_gpu.plugin $(or $(ARGS),tests/petkit/test_gpu.py)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
