@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -88,12 +88,41 @@ def moot_warnings_ignored() -> Iterator[None]:
         yield
 
 
-@moot_warnings_ignored()
 def fit_logistic(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     """Logistic regression with C by cross-validation over the rows (N, features) themselves; of a single class, the constant one.
 
-    Where a class has a single row there is nothing to validate on, and C is 1.
+    Where a class has a single row there is nothing to validate on, and C is 1. Of sparse features only the columns that these rows use
+    are looked at: the penalty leaves the weights of all others, which may be a million, at exactly 0.
     """
+    if issparse(features):
+        used = _used_columns(features)
+        return _OfColumns(_fit(features[:, used], labels, seed=seed), used)
+    return _fit(features, labels, seed=seed)
+
+
+def _used_columns(features: Any) -> npt.NDArray[np.intp]:
+    """Columns that are not 0 throughout; the first if all are, since a model needs one."""
+    used = np.flatnonzero(features.getnnz(axis=0))
+    return used if len(used) else np.zeros(1, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class _OfColumns:
+    """A model of some of the columns, asked like one of all."""
+
+    model: Any
+    columns: npt.NDArray[np.intp]
+
+    @property
+    def classes_(self) -> Any:
+        return self.model.classes_
+
+    def predict_proba(self, features: Any) -> Any:
+        return self.model.predict_proba(features[:, self.columns])
+
+
+@moot_warnings_ignored()
+def _fit(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     truth = np.asarray(labels, dtype=np.int64)
     counts = np.bincount(truth)
     smallest = int(counts[counts > 0].min())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -92,6 +94,45 @@ def test_many_labels_of_few_rows_are_no_reason_to_warn(each: int) -> None:
     model = fit_logistic(features, truth, seed=0)
     assert logistic_scores(model, features, labels=30).argmax(axis=1).tolist() == truth
     assert (held_out_scores(features, truth, labels=30, seed=0) is None) is (each == 1)
+
+
+def over_all_columns(features: csr_matrix, truth: list[int], *, seed: int) -> Any:
+    model = LogisticRegression(max_iter=2000)
+    if min(np.bincount(truth)) >= 2:
+        folds = StratifiedKFold(min(5, min(np.bincount(truth))), shuffle=True, random_state=seed)
+        model = GridSearchCV(model, {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, cv=folds)
+    return model.fit(features, truth)
+
+
+@pytest.mark.parametrize("truth", [[0, 1, 2], [0, 0, 0, 1, 1, 1], [2, 0, 1] * 4])
+def test_columns_that_no_labelled_row_uses_change_no_probability(truth: list[int]) -> None:
+    random = np.random.default_rng(1)
+    test = random.random((40, 300)) * (random.random((40, 300)) < 0.1)
+    train = random.random((len(truth), 300)) * (random.random((len(truth), 300)) < 0.05) * (np.arange(300) % 3 == 0)
+    train[np.arange(len(truth)), 30 * np.array(truth)] += 1
+    model = fit_logistic(csr_matrix(train), truth, seed=4)
+    expected = over_all_columns(csr_matrix(train), truth, seed=4)
+    np.testing.assert_allclose(model.predict_proba(csr_matrix(test)), expected.predict_proba(csr_matrix(test)), rtol=0, atol=1e-12)
+
+
+def test_the_fit_sees_the_columns_in_use_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vocabulary is that of the whole pool, and costs nothing where no labelled row has its words."""
+    seen: list[int] = []
+    fit = LogisticRegression.fit
+    monkeypatch.setattr(
+        LogisticRegression, "fit", lambda self, features, truth: seen.append(features.shape[1]) or fit(self, features, truth)
+    )
+    features, truth = csr_matrix(np.eye(6, 5000)), [0, 1, 0, 1, 0, 1]
+    model = fit_logistic(features, truth, seed=0)
+    assert set(seen) == {6}
+    assert logistic_scores(model, features, labels=2).shape == (6, 2)
+    held_out_scores(features, truth, labels=2, seed=0)
+    assert max(seen) == 6
+
+
+def test_labelled_rows_without_a_known_word_have_their_labels_alone_to_go_by() -> None:
+    model = fit_logistic(csr_matrix((3, 5)), [0, 0, 1], seed=0)
+    np.testing.assert_allclose(model.predict_proba(csr_matrix(np.eye(1, 5))), [[2 / 3, 1 / 3]], rtol=1e-4)
 
 
 def test_a_label_without_rows_is_never_predicted() -> None:
