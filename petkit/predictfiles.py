@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data.readers import source_name
+from petkit.data.readers import columns_may_differ, source_name
 from petkit.data.rows import choose_columns
 from petkit.data.text import ENCODING
 from petkit.data.writers import PredictionWriter
@@ -52,8 +52,12 @@ def predict_file(
 
     Raises DataError for a source that cannot be read and for a field without a column, SettingsError for ``out``.
     """
-    records = iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes)
-    return predict_records(predictor, records, out, source=source_name(source), columns=columns, format=format, on_rows=on_rows)
+
+    def records() -> Iterator[list[dict[str, Any]]]:
+        return iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes)
+
+    told: dict[str, Any] = {"source": source_name(source), "columns": columns, "format": format, "on_rows": on_rows}
+    return predict_records(predictor, records(), out, **told, expected=records() if columns_may_differ(source) else None)
 
 
 def predict_records(
@@ -65,9 +69,11 @@ def predict_records(
     columns: Mapping[str, str] | None = None,
     format: Literal["jsonl", "csv"] | None = None,
     on_rows: OnRows | None = None,
+    expected: Iterable[Sequence[Mapping[str, Any]]] | None = None,
 ) -> Predicted:
     """As ``predict_file``, for records in memory; ``source`` is what messages call them.
 
+    ``expected``: the same records once more, which are gone through for their columns if CSV, which has these first, is written.
     A blank text is labelled like any other and counted. A column that no row of the first chunk has is an error; rows that lack it
     count as blank.
     """
@@ -75,6 +81,8 @@ def predict_records(
     done, blank, counts = 0, 0, Counter[str]()
     readings: list[Reading] = []
     with PredictionWriter(out, labels=predictor.labels, format=format) as writer:
+        if expected is not None:
+            writer.expect(expected)
         for records in chunks:
             known = records if not done else [dict.fromkeys(needed) | dict(record) for record in records]
             rows = rows_from_records(known, predictor.task, source=source, first_row=done + 1, columns=columns, report=readings.append)

@@ -22,9 +22,10 @@ from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 from petkit.wording import verb
 
-__all__ = ["iter_records", "records_of", "refuse_empty", "source_identity", "source_name", "source_stem"]
+__all__ = ["columns_may_differ", "iter_records", "records_of", "refuse_empty", "source_identity", "source_name", "source_stem"]
 
 _TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+_JSON_FORMATS: Final = (".jsonl", ".ndjson", ".json")
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
 
 
@@ -81,6 +82,11 @@ def refuse_empty(sources: Mapping[str, Any]) -> None:
     if empty:
         are = verb(len(empty), "are")
         raise DataError(f"{' and '.join(empty)} {are} empty; name a file, a folder, hub:NAME or -, or leave the flag out")
+
+
+def columns_may_differ(source: str) -> bool:
+    """Whether a source is a file of JSON, whose rows may have columns that the first ones lack, and which can be read twice."""
+    return os.path.isfile(source) and _format(Path(source)) in _JSON_FORMATS
 
 
 def source_name(source: str) -> str:

@@ -10,7 +10,7 @@ import base64
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Literal
@@ -51,7 +51,7 @@ class PredictionWriter:
     def __init__(self, target: str | Path | BinaryIO, *, labels: Sequence[str], format: Format | None = None) -> None:
         self._labels = tuple(labels)
         self._reserved = {"label", "score", "probabilities", *(f"p:{label}" for label in labels)}
-        self._columns: list[str] | None = None
+        self._columns: dict[str, None] | None = None
         self._count = 0
         if isinstance(target, (str, Path)):
             self._path: Path | None = _behind_link(Path(target))
@@ -73,10 +73,16 @@ class PredictionWriter:
         else:
             self._discard()
 
+    def expect(self, chunks: Iterable[Sequence[Mapping[str, Any]]]) -> None:
+        """Look through all rows that are to come, before the first is written, for their columns; for JSON lines look at none."""
+        if self._format == "csv":
+            self._columns = dict.fromkeys(name for records in chunks for record in records for name in self._own_columns(record))
+
     def write(self, records: Sequence[Mapping[str, Any]], probabilities: np.ndarray) -> None:
         """Write N rows: ``records`` as they were read, ``probabilities`` (N, C) float, rows summing to 1.
 
-        Raises DataError if a CSV row has columns that the rows before it lack (JSON lines may differ from row to row).
+        Raises DataError if a CSV row has columns that the first rows lack and nobody told to ``expect`` (JSON lines may differ from row
+        to row).
         """
         if probabilities.shape != (len(records), len(self._labels)) or not np.isfinite(probabilities).all():
             raise ValueError(f"probabilities must be finite, of shape ({len(records)}, {len(self._labels)}), not {probabilities.shape}")
@@ -111,9 +117,10 @@ class PredictionWriter:
     def _csv_lines(self, records: Sequence[Mapping[str, Any]], probabilities: np.ndarray) -> list[str]:
         lines = []
         if self._columns is None and records:
-            self._columns = list(dict.fromkeys(name for record in records for name in record))
-            lines.append(_csv_line([*self._columns, "label", "score", *(f"p:{label}" for label in self._labels)]))
-        columns = self._columns or []
+            self._columns = dict.fromkeys(name for record in records for name in record)
+        if self._count == 0 and records:
+            lines.append(_csv_line([*(self._columns or ()), "label", "score", *(f"p:{label}" for label in self._labels)]))
+        columns = self._columns or {}
         for place, (record, row) in enumerate(zip(records, probabilities, strict=True), start=1):
             self._check_columns(record, columns, place)
             best = int(row.argmax())
@@ -121,7 +128,7 @@ class PredictionWriter:
             lines.append(_csv_line([*(_cell(record.get(name)) for name in columns), self._labels[best], *numbers]))
         return lines
 
-    def _check_columns(self, record: Mapping[str, Any], columns: Sequence[str], place: int) -> None:
+    def _check_columns(self, record: Mapping[str, Any], columns: Collection[str], place: int) -> None:
         new = [name for name in record if name not in columns]
         if new:
             raise DataError(

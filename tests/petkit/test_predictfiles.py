@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import os
+import threading
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,3 +161,44 @@ def test_a_broken_row_later_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 4"):
         predict_file(Counting(), str(path), tmp_path / "out.jsonl", chunk=2)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson", "rows.jsonl.gz", "rows.json"])
+def test_csv_has_the_columns_that_only_later_rows_of_a_file_have(tmp_path: Path, name: str) -> None:
+    """CSV has its columns first: without a look ahead the run would end at row 8, and what is labelled would be lost."""
+    rows: list[dict[str, Any]] = [{"text": "a"}] * 7 + [{"text": "b", "note": "n"}, {"text": "c", "label": "x"}]
+    path, opened = tmp_path / name, gzip.open if name.endswith(".gz") else open
+    with opened(path, "wt") as file:
+        file.write(json.dumps(rows) if name == "rows.json" else "".join(json.dumps(row) + "\n" for row in rows))
+    done = predict_file(Counting(), str(path), tmp_path / "out.csv", chunk=2)
+    found = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert (done.rows, len(found), list(found[0])[:4]) == (9, 9, ["text", "note", "input_label", "label"])
+    assert [(row["text"], row["note"], row["input_label"]) for row in found] == [("a", "", "")] * 7 + [("b", "n", ""), ("c", "", "x")]
+
+
+def test_rows_that_come_once_need_all_columns_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = b'{"text": "a"}\n' * 3 + b'{"text": "b", "note": 1}\n'
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
+    with pytest.raises(DataError, match=r"row 4 has the column 'note', which the first rows lack.*write JSON lines"):
+        predict_file(Counting(), "-", tmp_path / "out.csv", chunk=2)
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    threading.Thread(target=pipe.write_bytes, args=(b'{"text": "a"}\n' * 3,), daemon=True).start()
+    assert predict_file(Counting(), str(pipe), tmp_path / "out.csv", chunk=2).rows == 3
+
+
+def test_a_file_is_looked_through_only_for_csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    once = predictfiles.iter_records
+
+    def counted(source: str, **options: Any) -> Iterator[list[dict[str, Any]]]:
+        read.append(source)
+        yield from once(source, **options)
+
+    monkeypatch.setattr(predictfiles, "iter_records", counted)
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "rows.csv").write_text("text,id\na,1\n")
+    for source, out, times in (("rows.jsonl", "out.jsonl", 1), ("rows.csv", "out.csv", 1), ("rows.jsonl", "out.csv", 2)):
+        read.clear()
+        predict_file(Counting(), str(tmp_path / source), tmp_path / out)
+        assert len(read) == times
