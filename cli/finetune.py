@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 from typer import Argument, Option
 
-from petkit.cli.options import AsJson, Deterministic, Device, ModelName, Threads
+from petkit.cli.options import AsJson, Deterministic, Device, Encoding, ModelName, Quotes, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
 
 __all__ = ["finetune"]
@@ -64,6 +64,8 @@ def finetune(
     allow_overlap: Annotated[
         bool, Option("--allow-overlap", help="Go on if training, development and test rows share some; the report says so.")
     ] = False,
+    encoding: Encoding = None,
+    quotes: Quotes = True,
     precision: Annotated[
         str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
     ] = None,
@@ -117,6 +119,8 @@ def finetune(
             out=out,
             settings=settings,
             allow_overlap=allow_overlap,
+            encoding=encoding,
+            quotes=quotes,
             on_event=reporter.event,
             on_notice=reporter.notice,
         )

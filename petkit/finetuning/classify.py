@@ -19,6 +19,7 @@ from petkit.backbones.plain import inputs_of
 from petkit.batching import Batch
 from petkit.data.problems import Problems
 from petkit.data.readers import source_stem
+from petkit.data.text import ENCODING
 from petkit.encoding import without_empty_second
 from petkit.encoding.encoded import Encoded
 from petkit.errors import DataError
@@ -35,12 +36,13 @@ from petkit.tensors import on
 __all__ = ["CLASSIFY", "encode_texts", "label_order"]
 
 
-def read(source: str, settings: FinetuneSettings) -> list[LabelledText]:
+def read(source: str, settings: FinetuneSettings, *, encoding: str = ENCODING, quotes: bool = True) -> list[LabelledText]:
     """Rows with the columns ``settings.fields`` and, where there is one, ``settings.label_column``. DataError names every problem."""
     columns, label = settings.fields or (), settings.label_column or ""
     problems, stem = Problems(source), source_stem(source)
     rows = []
-    for record in complete_records(source, dict.fromkeys(columns, "--text-column "), problems):
+    needed = dict.fromkeys(columns, "--text-column ")
+    for record in complete_records(source, needed, problems, encoding=encoding, quotes=quotes):
         texts = [text_value(record, column, problems) for column in columns]
         known = record.values.get(label) is not None
         rows.append(LabelledText(f"{stem}:{record.row}", texts, text_value(record, label, problems, whole=True) if known else None))

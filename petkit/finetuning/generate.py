@@ -15,6 +15,7 @@ from petkit.backbones.modelfiles import quiet
 from petkit.batching import Batch
 from petkit.data.problems import Problems, Record
 from petkit.data.readers import source_stem
+from petkit.data.text import ENCODING
 from petkit.encoding.encoded import Encoded
 from petkit.errors import DataError
 from petkit.finetuning.classify import label_order
@@ -36,27 +37,28 @@ __all__ = ["GENERATE", "search"]
 IGNORED: Final = -100
 
 
-def read(source: str, settings: FinetuneSettings) -> list[SourceText]:
+def read(source: str, settings: FinetuneSettings, *, encoding: str = ENCODING, quotes: bool = True) -> list[SourceText]:
     """Rows as a source text and what may be written. Answers come from SQuAD's form, all else from the columns that are named.
 
     Raises DataError with every problem.
     """
-    return _read_answers(source, settings) if settings.target == "answer" else _read_columns(source, settings)
+    rows_of = _read_answers if settings.target == "answer" else _read_columns
+    return rows_of(source, settings, encoding=encoding, quotes=quotes)
 
 
-def _read_answers(source: str, settings: FinetuneSettings) -> list[SourceText]:
-    rows = read_questions(source, replace(settings, no_answer=True))  # without an answer there is nothing to write: see facts
+def _read_answers(source: str, settings: FinetuneSettings, **reading: Any) -> list[SourceText]:
+    rows = read_questions(source, replace(settings, no_answer=True), **reading)  # without an answer there is nothing to write: see facts
     prefix = settings.prefix or ""
     return [
         SourceText(row.id, source_text([("question", row.question), ("context", row.context)], prefix), row.answers or None) for row in rows
     ]
 
 
-def _read_columns(source: str, settings: FinetuneSettings) -> list[SourceText]:
+def _read_columns(source: str, settings: FinetuneSettings, **reading: Any) -> list[SourceText]:
     columns, target = settings.fields or (), settings.label_column or ""
     problems, stem = Problems(source), source_stem(source)
     rows = []
-    for record in complete_records(source, dict.fromkeys(columns, "--text-column "), problems):
+    for record in complete_records(source, dict.fromkeys(columns, "--text-column "), problems, **reading):
         texts = [(column, text_value(record, column, problems)) for column in columns]
         rows.append(
             SourceText(f"{stem}:{record.row}", source_text(texts, settings.prefix or ""), _targets(record, target, settings, problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from petkit.batching import Batch
 from petkit.encoding.encoded import Encoded
 from petkit.finetuning.settings import FinetuneSettings
 
-__all__ = ["Facts", "Job", "Kind", "Lessons", "Prediction", "Tuned"]
+__all__ = ["Facts", "Job", "Kind", "Lessons", "Prediction", "Reads", "Tuned"]
 
 R = TypeVar("R")
 
@@ -25,6 +25,12 @@ Prediction = dict[str, Any]
 """What was found for one row, in JSON."""
 
 Chosen = NDArray[np.int64]
+
+
+class Reads(Protocol[R]):
+    """How rows of a kind are read. ``encoding``, ``quotes``: see ``petkit.data.readers.iter_records``."""
+
+    def __call__(self, source: str, settings: FinetuneSettings, *, encoding: str = ..., quotes: bool = ...) -> list[R]: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ class Kind(Generic[R]):
     row: type[R]
     model_types: tuple[str, ...]
     pipeline: str | None
-    read: Callable[[str, FinetuneSettings], list[R]]
+    read: Reads[R]
     facts: Callable[[Sequence[R], Sequence[R], FinetuneSettings], Facts]
     open: Callable[[str, Job, int], Any]
     lessons: Callable[[Sequence[R], Job], Lessons]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from petkit.canonical import plain
 from petkit.compute import accelerator, choose_device, computing_on, resumed_threads
+from petkit.data.text import ENCODING
 from petkit.errors import ModelError, SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_bytes, write_json
@@ -61,6 +63,8 @@ def finetune(
     development: str | None = None,
     settings: FinetuneSettings | None = None,
     allow_overlap: bool = False,
+    encoding: str | None = None,
+    quotes: bool = True,
     on_event: OnEvent = silent,
     on_notice: OnNotice = ignore,
 ) -> FinetuneResult:
@@ -72,6 +76,7 @@ def finetune(
         development: a source of labelled rows, predicted and scored after training. They fit the null threshold of answers if a question
             may have none and no threshold is given, and decide nothing else.
         settings: None takes the recipe of the kind throughout.
+        encoding, quotes: of text files (None: UTF-8), and whether ``"`` encloses cells in CSV and TSV.
         allow_overlap: training, development and test rows may equal each other; stamped on the report.
         on_event: told of the progress of units. on_notice: told, once each, what the user should know.
 
@@ -83,10 +88,11 @@ def finetune(
     model, resolved = as_recorded(root, model), _on_this_machine(root, given.resolved(kind))
     resolved = _fitting(chosen, model, given, resolved)
     check_strategy({"strategy": resolved.strategy}, model)
-    rows = {"train": chosen.read(train, resolved), "test": chosen.read(test, resolved) if test is not None else []}
+    read = partial(chosen.read, settings=resolved, encoding=ENCODING if encoding is None else encoding, quotes=quotes)
+    rows = {"train": read(train), "test": read(test) if test is not None else []}
     facts = chosen.facts(rows["train"], rows["test"], resolved)
     if development is not None:
-        rows["development"] = chosen.read(development, resolved)
+        rows["development"] = read(development)
         _check_development(chosen, rows, resolved)
         resolved = _left_open(resolved, given)
     overlaps = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from petkit.choices import not_there
 from petkit.data.problems import Problems
 from petkit.data.readers import source_stem
-from petkit.data.text import byte_blocks, text_lines
+from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 from petkit.finetuning.entities import is_tag
 from petkit.finetuning.rows import TaggedSentence
@@ -25,18 +25,21 @@ _DOCUMENT: Final = "-DOCSTART-"
 _LEGAL: Final = "legal are O, B-KIND and I-KIND"
 
 
-def read_sentences(source: str, settings: FinetuneSettings) -> list[TaggedSentence]:
+def read_sentences(source: str, settings: FinetuneSettings, *, encoding: str = ENCODING, quotes: bool = True) -> list[TaggedSentence]:
     """Sentences of a CoNLL file (see ``COLUMN_FORMATS``), or of any other source of rows. DataError names every problem with its line."""
     problems = Problems(source)
     columns = Path(source).suffix.lower() in COLUMN_FORMATS
-    found = list(_from_columns(source, problems) if columns else _from_rows(source, settings, problems))
+    if columns:
+        found = list(_from_columns(source, problems, encoding))
+    else:
+        found = list(_from_rows(source, settings, problems, encoding=encoding, quotes=quotes))
     problems.stop()
     return found
 
 
-def _from_rows(source: str, settings: FinetuneSettings, problems: Problems) -> Iterator[TaggedSentence]:
+def _from_rows(source: str, settings: FinetuneSettings, problems: Problems, **reading: Any) -> Iterator[TaggedSentence]:
     words, tags, stem = settings.token_column or "", settings.tag_column or "", source_stem(source)
-    for record in complete_records(source, {words: "--token-column "}, problems):
+    for record in complete_records(source, {words: "--token-column "}, problems, **reading):
         tokens = text_list(record, words, problems)
         given = record.values.get(tags)
         found = None if given is None else text_list(record, tags, problems)
@@ -48,11 +51,11 @@ def _from_rows(source: str, settings: FinetuneSettings, problems: Problems) -> I
         yield TaggedSentence(f"{stem}:{record.row}", tokens, found)
 
 
-def _from_columns(source: str, problems: Problems) -> Iterator[TaggedSentence]:
+def _from_columns(source: str, problems: Problems, encoding: str) -> Iterator[TaggedSentence]:
     if not Path(source).is_file():
         raise DataError(f"{source}: no such file{not_there(source)}")
     stem, number = source_stem(source), 0
-    for sentence in _blocks(source):
+    for sentence in _blocks(source, encoding):
         pairs = [_word_and_tag(line, place, problems) for place, line in sentence]
         number += 1
         yield TaggedSentence(f"{stem}:{number}", [word for word, _ in pairs], [tag for _, tag in pairs])
@@ -60,10 +63,10 @@ def _from_columns(source: str, problems: Problems) -> Iterator[TaggedSentence]:
         problems.add_line("holds no sentence")
 
 
-def _blocks(source: str) -> Iterator[list[tuple[int, str]]]:
+def _blocks(source: str, encoding: str) -> Iterator[list[tuple[int, str]]]:
     """The lines of each sentence with their numbers."""
     block: list[tuple[int, str]] = []
-    for number, line in enumerate(text_lines(byte_blocks(source), source=source), start=1):
+    for number, line in enumerate(text_lines(byte_blocks(source), source=source, encoding=encoding), start=1):
         if line.strip() and not line.startswith(_DOCUMENT):
             block.append((number, line))
         elif block:

@@ -9,6 +9,7 @@ from petkit.choices import did_you_mean
 from petkit.data.hints import no_column
 from petkit.data.problems import Places, Problems, Record, listed
 from petkit.data.readers import records_of
+from petkit.data.text import ENCODING
 from petkit.data.values import as_text, is_blank
 from petkit.errors import DataError
 
@@ -18,12 +19,17 @@ _LISTED = 1000
 """From how many first rows a message lists the columns."""
 
 
-def complete_records(source: str, needed: Mapping[str, str | None], problems: Problems) -> Iterator[Record]:
-    """The records with every column of ``needed`` (column -> the flag that names another, if one does); ``problems`` takes the others."""
+def complete_records(
+    source: str, needed: Mapping[str, str | None], problems: Problems, *, encoding: str = ENCODING, quotes: bool = True
+) -> Iterator[Record]:
+    """The records with every column of ``needed`` (column -> the flag that names another, if one does); ``problems`` takes the others.
+
+    ``encoding``, ``quotes``: see ``petkit.data.readers.iter_records``.
+    """
     absent: dict[str, Places] = {}
     seen: dict[str, None] = {}
     count = 0
-    for record in records_of(source, problems):
+    for record in records_of(source, problems, encoding=encoding, quotes=quotes):
         count += 1
         if count <= _LISTED:
             seen.update(dict.fromkeys(record.values))

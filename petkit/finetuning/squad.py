@@ -9,7 +9,7 @@ from typing import Any
 
 from petkit.data.problems import Problems, Record
 from petkit.data.readers import source_stem
-from petkit.data.text import byte_blocks, text_lines
+from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 from petkit.finetuning.rows import Question
 from petkit.finetuning.settings import FinetuneSettings
@@ -20,16 +20,16 @@ __all__ = ["read_questions"]
 _SHAPE = 'answers must be a list of {"text": ..., "answer_start": N}, or {"text": [...], "answer_start": [...]}'
 
 
-def read_questions(source: str, settings: FinetuneSettings) -> list[Question]:
+def read_questions(source: str, settings: FinetuneSettings, *, encoding: str = ENCODING, quotes: bool = True) -> list[Question]:
     """Questions of a SQuAD file (``.json`` with ``data``), or of any source with ``context``, ``question`` and, where known, ``answers``.
 
     Raises DataError that names every problem: a column that is missing, an answer that is not at its offset, ids that are there twice,
     and questions without an answer unless ``settings.no_answer``.
     """
     problems, stem = Problems(source), source_stem(source)
-    records = _squad_records(source, problems)
+    records = _squad_records(source, problems, encoding)
     if records is None:
-        found = complete_records(source, {"context": None, "question": None}, problems)
+        found = complete_records(source, {"context": None, "question": None}, problems, encoding=encoding, quotes=quotes)
         records = ((record.where, f"{stem}:{record.row}", record) for record in found)
     rows = [_question(where, name, record, problems) for where, name, record in records]
     if not settings.no_answer:
@@ -41,11 +41,11 @@ def read_questions(source: str, settings: FinetuneSettings) -> list[Question]:
     return rows
 
 
-def _squad_records(source: str, problems: Problems) -> Iterator[tuple[str, str, Record]] | None:
+def _squad_records(source: str, problems: Problems, encoding: str) -> Iterator[tuple[str, str, Record]] | None:
     """The questions of a file in SQuAD's own form; None if it is of another."""
     if Path(source).suffix.lower() != ".json" or not Path(source).is_file():
         return None
-    text = "".join(text_lines(byte_blocks(source), source=source))
+    text = "".join(text_lines(byte_blocks(source), source=source, encoding=encoding))
     if not text.lstrip().startswith("{"):
         return None
     try:

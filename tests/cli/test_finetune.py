@@ -131,6 +131,12 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
     )
 
 
+def test_what_messages_advise_can_be_given(calls: list[Any]) -> None:
+    petkit("finetune", "classify", "--train", "a.csv", "--out", "run", "--encoding", "cp1252", "--no-quotes")
+    petkit("finetune", "classify", "--train", "a.csv", "--out", "run")
+    assert [(options["encoding"], options["quotes"]) for _, options in calls] == [("cp1252", False), (None, True)]
+
+
 def test_columns_of_texts_as_they_were_given_before(calls: list[Any]) -> None:
     petkit("finetune", "classify", "--train", "a", "--out", "run", "--fields", "one, two", "--fields=three")
     assert calls[0][1]["settings"].fields == ("one", "two", "three")
