@@ -7,9 +7,10 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Final
 
 from petkit.errors import RunError
 from petkit.files import checkpoint_hook, naming_errors
@@ -20,28 +21,45 @@ TRIES = 5
 PAUSE = 0.02
 """Seconds between tries: ``holder`` takes the lock for an instant, and that should not turn a starting run away."""
 
+_descriptors: Final[set[int]] = set()
+"""Of the lock files that this process has open."""
+
+
+def _leave_to_parent() -> None:
+    """A forked process shares its parent's locks, and would keep them beyond the parent's end: it closes its copies."""
+    while _descriptors:
+        os.close(_descriptors.pop())
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path`` (flock, made if missing) during the block.
 
     Raises:
-        RunError: another process holds it, which the message names, or has just removed it with all that the folder held.
+        RunError: someone else holds it, whom the message names, or has just removed it with all that the folder held.
     """
     with naming_errors(path):
         checkpoint_hook(f"lock {path.name}")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    _descriptors.add(descriptor)
     try:
         with naming_errors(path, "lock"):
             if not _take(descriptor):
-                raise RunError(f"{path.parent} is in use by {_name(path)}; wait until it ends, or give another folder (--out)")
+                raise RunError(f"{path.parent} is in use by {_other(path)}; wait until it ends, or give another folder (--out)")
             if not _is_there(path, descriptor):
                 raise RunError(f"{path.parent} was in use by a run that has just been taken back; give the command again")
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+            os.pwrite(descriptor, json.dumps(_own()).encode(), 0)
         yield
     finally:
-        os.close(descriptor)
+        if descriptor in _descriptors:  # else this is a forked process, and the lock its parent's
+            _descriptors.remove(descriptor)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # also where a process that is being forked has a copy still
+            os.close(descriptor)
 
 
 def _take(descriptor: int) -> bool:
@@ -68,6 +86,7 @@ def holder(path: Path) -> str | None:
     try:
         with path.open("rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_UN)
     except BlockingIOError:
         return _name(path)
     except OSError:
@@ -75,9 +94,22 @@ def holder(path: Path) -> str | None:
     return None
 
 
+def _other(path: Path) -> str:
+    """The holder for a message to one who would like to be it."""
+    name = _name(path)
+    return f"another run of this process ({name})" if name == _process(_own()) else name
+
+
 def _name(path: Path) -> str:
     try:
-        facts = json.loads(path.read_bytes())
-        return f"process {facts['pid']} on {facts['host']}"
+        return _process(json.loads(path.read_bytes()))
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
+
+
+def _own() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def _process(facts: Mapping[str, Any]) -> str:
+    return f"process {facts['pid']} on {facts['host']}"

@@ -64,7 +64,8 @@ def test_two_processes_on_one_folder(tmp_path: Path, reference: dict[str, object
 
 def test_two_opens_in_one_process(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", **OPENING):
-        with pytest.raises(RunError, match=f"process {os.getpid()}"), RunFolder.open(tmp_path / "run", **OPENING):
+        ours = f"in use by another run of this process \\(process {os.getpid()} on "
+        with pytest.raises(RunError, match=ours), RunFolder.open(tmp_path / "run", **OPENING):
             pytest.fail("opened twice")
-        assert read_status(tmp_path / "run").holder is not None
+        assert read_status(tmp_path / "run").holder == f"process {os.getpid()} on {socket.gethostname()}"
     assert read_status(tmp_path / "run").holder is None
