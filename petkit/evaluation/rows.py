@@ -54,8 +54,6 @@ def read_task(
     sources: Sources,
     draws: Draws,
     *,
-    unlabeled: str | None = None,
-    test: str | None = None,
     pool_limit: int,
     test_limit: int | None = None,
     pool_from_test: int = 0,
@@ -65,7 +63,7 @@ def read_task(
     """Read a task's files, keep test text out of all others, and make the splits.
 
     Args:
-        unlabeled, test: files in the place of those of ``sources``. pool_limit: rows per label. test_limit: rows, drawn by the seed.
+        pool_limit: rows per label. test_limit: rows, drawn by the seed.
         pool_from_test: so many test rows, chosen by the hash of their text, are the pool and leave the test.
 
     Raises DataError.
@@ -74,9 +72,8 @@ def read_task(
     def rows_of(source: str, labels: Any, report: Callable[[Reading], None] | None = None) -> Rows:
         return read_rows(source, task, labels=labels, report=report, **reading)
 
-    train, tested = rows_of(sources.train, "required"), rows_of(test or sources.test, "required")
-    raw_source = unlabeled or sources.unlabeled
-    pool = rows_of(raw_source, "ignored").with_labels(()) if raw_source else train
+    train, tested = rows_of(sources.train, "required"), rows_of(sources.test, "required")
+    pool = rows_of(sources.unlabeled, "ignored").with_labels(()) if sources.unlabeled else train
     if pool_from_test:
         pool, tested = _carved(tested, pool_from_test)
     tested = _limited(tested, test_limit, draws.seed, "test")
@@ -96,13 +93,13 @@ def read_task(
         "development_overlap": _refuse_by_test(made, tested, allow_overlap),
         "duplicates": {"train": sum(map(_repeated, learned)), "pool": _repeated(raw), "test": _repeated(tested)},
         "notes": _notes(task, [one.split for one in made] if given else []),
-        "sources": {"train": sources.train, "pool": _pool_source(sources, raw_source, pool_from_test, test), "test": test or sources.test},
+        "sources": {"train": sources.train, "pool": _pool_source(sources, pool_from_test), "test": sources.test},
     }
     return TaskRows(raw.with_labels(()), raw.labels, tested, tuple(made), facts)
 
 
-def _pool_source(sources: Sources, raw: str | None, carved: int, test: str | None) -> str:
-    return test or sources.test if carved else raw or sources.train
+def _pool_source(sources: Sources, carved: int) -> str:
+    return sources.test if carved else sources.unlabeled or sources.train
 
 
 def _carved(test: Rows, count: int) -> tuple[Rows, Rows]:

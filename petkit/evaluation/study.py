@@ -22,7 +22,7 @@ from petkit.evaluation.planning import Plan, Weights
 from petkit.evaluation.progress import OnProgress, Tracker, unheard
 from petkit.evaluation.reporting import task_entries, write_report
 from petkit.evaluation.rows import Draws, TaskRows, read_task
-from petkit.evaluation.sources import find_sources
+from petkit.evaluation.sources import find_sources, source_notices
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
 from petkit.loading import load_task
@@ -121,10 +121,10 @@ def evaluate(
     draws = replace(draws, seed=settings.seed)
     places = [str(place) for place in ([data] if isinstance(data, (str, Path)) else data)]
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
-    sources = find_sources([task.name for task in loaded], places, given=given)
+    sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test)
     reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank}
     reading |= {"encoding": encoding} if encoding is not None else {}
-    options: dict[str, Any] = {"unlabeled": unlabeled, "test": test, "test_limit": test_limit, "pool_from_test": pool_from_test}
+    options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=settings.pool_limit, allow_overlap=allow_overlap, reading=reading)
     _check_rows(loaded, rows, methods, settings, model, trust_remote_code)
     plans = tuple(_task_plan(task, index, rows[index], model, settings, trust_remote_code) for index, task in enumerate(loaded))
@@ -134,6 +134,8 @@ def evaluate(
     facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
     compared = {"kind": "study", "study": asked, "tasks": task_entries(study, facts)}
     notices = check_against(compared, against) if against is not None else []
+    for task, files, of in zip(loaded, sources, rows, strict=True):
+        notices += source_notices(task.name, files, pool=of.facts["sources"]["pool"])
     common: dict[str, Any] = {
         "model": model,
         "device": device,

@@ -44,6 +44,14 @@ def test_repeated_rows_are_those_that_are_used(tmp_path: Path) -> None:
     assert (facts["train"]["rows"], facts["removed_from_train"]) == (18, 2)
 
 
+def test_lines_of_text_are_a_pool(tmp_path: Path) -> None:
+    (made(tmp_path) / "unlabeled.jsonl").unlink()
+    (tmp_path / "unlabeled.txt").write_text("one text\nanother, with a comma\n")
+    found = read(tmp_path)
+    assert found.pool.fields["text"] == ("one text", "another, with a comma")
+    assert found.facts["sources"]["pool"] == str(tmp_path / "unlabeled.txt")
+
+
 def test_limits_come_before_repeated_rows_are_counted(tmp_path: Path) -> None:
     found = read(made(tmp_path), test_limit=1, pool_limit=2)
     assert (len(found.test), len(found.pool)) == (1, 4)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from petkit.data import iter_records
 from petkit.errors import DataError
-from petkit.evaluation.sources import find_sources
+from petkit.evaluation.sources import find_sources, source_notices
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -69,3 +73,87 @@ def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
     assert "mr has no test file" in message
     assert "'trec' is none of the tasks" in message
     assert "folders with a train file there: mr, sst2; or give cr=DIR" in message
+
+
+def write_rows(path: Path, **row: Any) -> None:
+    """One row, in the format that the name says."""
+    text = json.dumps([row] if ".json" in path.suffixes else row) + "\n"
+    if {".csv", ".tsv"} & set(path.suffixes):
+        mark = "\t" if ".tsv" in path.suffixes else ","
+        text = f"{mark.join(row)}\n{mark.join(map(str, row.values()))}\n"
+    elif ".txt" in path.name.lower():
+        text = "".join(f"{value}\n" for value in row.values())
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+
+
+TABLES = [f"{ending}{packed}" for ending in (".jsonl", ".ndjson", ".json", ".csv", ".tsv") for packed in ("", ".gz")]
+
+
+@pytest.mark.parametrize("ending", [*TABLES, ".parquet", ".txt", ".txt.gz", ".TXT"])
+def test_the_pool_is_found_in_every_format_that_rows_are_read_from(ending: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / f"unlabeled{ending}", text="one")
+    labelled = ending if ending in (*TABLES, ".parquet") else ".csv"
+    for part in ("train", "test"):
+        write_rows(tmp_path / f"{part}{labelled}", text="one", label="good")
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    assert (found.train, found.unlabeled) == (str(tmp_path / f"train{labelled}"), str(tmp_path / f"unlabeled{ending}"))
+    assert found.unlabeled is not None
+    assert [row["text"] for chunk in iter_records(found.unlabeled) for row in chunk] == ["one"]
+    assert source_notices("t", found, pool=found.unlabeled) == []
+
+
+def test_splits_that_datasets_saved_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "dataset_dict.json", *(f"{part}/{file}" for part in ("train", "test") for file in ("state.json", "dataset_info.json")))
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    assert (found.train, found.test, found.unread) == (str(tmp_path / "train"), str(tmp_path / "test"), ())
+
+
+def test_files_that_stand_in_each_others_way_and_formats_that_are_not_read_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "train.jsonl", "train.csv.gz", "test.txt", "unlabeled.xlsx")
+    with pytest.raises(DataError) as caught:
+        find_sources(["t"], [str(tmp_path)], given=None)
+    assert caught.value.problems == (
+        f"task 't': {tmp_path} holds train.csv.gz and train.jsonl; one train file is legal: take the others away",
+        f"task 't': {tmp_path} has no test file (test.jsonl, .ndjson, .json, .csv or .tsv, each also .gz, or .parquet); "
+        "test.txt is not read (a .txt file has no labels); or name one by --test",
+        f"task 't': {tmp_path} has no unlabeled file (unlabeled.jsonl, .ndjson, .json, .csv, .tsv or .txt, each also .gz, or .parquet); "
+        "unlabeled.xlsx is not read; or name one by --unlabeled",
+    )
+    (tmp_path / "train.csv.gz").unlink()
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None, unlabeled="raw.txt", test="other.csv")
+    assert (found.unlabeled, found.test, found.unread) == ("raw.txt", "other.csv", ())
+    with pytest.raises(DataError, match=r"no train file .* in a and b|train.txt is not read \(a .txt file has no labels\)"):
+        find_sources(["t"], [str(touch(tmp_path / "texts", "train.txt", "test.csv"))], given=None)
+
+
+def test_a_given_split_has_one_file_for_each_part(tmp_path: Path) -> None:
+    touch(tmp_path, "train.csv", "test.csv", "few/1/train.csv", "few/2/train.csv", "few/2/dev.csv", "few/2/dev.tsv", "few/3/train.txt")
+    touch(tmp_path, "flat/train_1.csv.gz", "flat/dev_1.ndjson")
+    with pytest.raises(
+        DataError, match=r"(?s)few/2 holds dev.csv and dev.tsv; one dev file.*few/3 has no train file .*train.txt is not read"
+    ):
+        find_sources(["t"], [str(tmp_path)], given="given:few")
+    (found,) = find_sources(["t"], [str(tmp_path)], given="given:flat")
+    assert [(one.name, Path(str(one.development)).name) for one in found.given] == [("flat/1", "dev_1.ndjson")]
+
+
+def test_what_is_not_read_and_which_pool_is_taken_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "train.jsonl", "train.jsonl.bak", "test.jsonl", "unlabelled.txt")
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    assert source_notices("t", found, pool=found.train) == [
+        f"task 't': {tmp_path}/train.jsonl.bak is not read",
+        f"task 't': no unlabeled file in {tmp_path} (unlabelled.txt there is not read), so the pool is train.jsonl without its labels; "
+        "see --unlabeled",
+    ]
+    assert len(source_notices("t", found, pool=found.test)) == 1, "the pool comes out of the test, as was asked for"
+    touch(tmp_path, "unlabeled.txt")
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    assert source_notices("t", found, pool=found.test)[1] == (
+        f"task 't': {tmp_path}/unlabeled.txt is not used: the pool comes from the test (--pool-from-test)"
+    )
