@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from petkit.cli.completing import task_names
+from petkit.cli.options import Encoding, Quotes
 from petkit.cli.reporter import print_json
 from petkit.cli.tables import print_table
 from petkit.pvp import Task
@@ -49,17 +50,23 @@ def new(
     label_column: Annotated[
         str | None, typer.Option("--label-column", metavar="COLUMN", help="Holds the label, if the guess is wrong.")
     ] = None,
+    encoding: Encoding = None,
+    quotes: Quotes = True,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented task file for a data file: text columns, labels, patterns to start from."""
-    from petkit.scaffold import column_flags, new_task_file  # reads data: not imported for petkit --help
+    from petkit.scaffold import column_flags, look_alike_notes, new_task_file, reading_flags  # reads data: not imported for petkit --help
 
-    guess = new_task_file(file, out, texts=text_columns or (), label=label_column, force=force)
+    options: dict[str, Any] = {"quotes": quotes} | ({"encoding": encoding} if encoding is not None else {})
+    guess = new_task_file(file, out, texts=text_columns or (), label=label_column, force=force, **options)
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
     for value, count in guess.labels:
         console.print(Text(f"  {value}  {many(count, 'row')}"))
-    command = " ".join([shlex.join(["petkit", "check", str(out), "--data", file]), *column_flags(guess.texts)])
+    for note in look_alike_notes([value for value, _ in guess.labels]):
+        console.print(Text(f"Note: {note}"))
+    flags = [*column_flags(guess.texts), *reading_flags(encoding, quotes)]
+    command = " ".join([shlex.join(["petkit", "check", str(out), "--data", file]), *flags])
     console.print(Text(f"Next: change its patterns and words, and look at them with {command}"))
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from petkit.choices import did_you_mean
+from petkit.data.hints import like_data
+from petkit.data.problems import listed
 from petkit.data.values import as_text, without_point
 from petkit.errors import DataError
+from petkit.wording import shortened
 
-__all__ = ["MAX_LABELS", "Guess", "guess_columns"]
+__all__ = ["MAX_LABELS", "Guess", "guess_columns", "header_doubt", "look_alikes"]
 
 MAX_LABELS: Final = 100
 """A column with more values than that is taken for a label column only if it is named."""
@@ -29,6 +34,16 @@ _PAIRS: Final = (
     *({"headline", "body"}, {"headline", "text"}, {"subject", "body"}, {"subject", "message"}, {"query", "document"}),
 )
 """Usual names of two texts that belong together."""
+
+_TEXT_NAMES: Final = frozenset({"text", "texts", "sentence", "review", "content", "message", "id", "idx"}.union(*_PAIRS))
+"""Usual names of other columns."""
+
+
+_HELD: Final[Mapping[type, str]] = {
+    **{type(None): "nothing", str: "empty strings", bool: "truth values", int: "numbers", float: "numbers", Decimal: "numbers"},
+    **{list: "lists", dict: "objects", bytes: "bytes"},
+}
+"""What a column without text holds, by the type of a value."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,38 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (
     return Guess(chosen, found, counts, len(rows), len(rows) - sum(count for _, count in counts))
 
 
+def header_doubt(guess: Guess, columns: Sequence[str]) -> str | None:
+    """Why the first line of a table, which should name its ``columns``, looks like a row; None if it does not.
+
+    The label of a first row is most likely that of other rows too. A usual name shows that the line is no row.
+
+    >>> labels = (("bad", 2), ("good", 3))
+    >>> header_doubt(Guess(("A fine day",), "good", labels, 5, 0), ["A fine day", "good"])
+    "'good' would be the name of the label column, and is one of its labels"
+    >>> header_doubt(Guess(("text",), "good", labels, 5, 0), ["text", "good"])
+    """
+    found = guess.label.strip() in {label.strip() for label, _ in guess.labels}
+    names = [name.strip().lower() for name in columns if not found or name != guess.label]
+    if not _TEXT_NAMES.union(_LABEL_NAMES).isdisjoint(names):
+        return None
+    if found:
+        return f"{guess.label!r} would be the name of the label column, and is one of its labels"
+    odd = [name for name in (*guess.texts, guess.label) if not name.strip() or like_data([name])]
+    return f"{listed(odd)} would be {'the name of a column' if len(odd) == 1 else 'names of columns'}" if odd else None
+
+
+def look_alikes(labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """Labels that differ in nothing but blanks, and in how their accents are made up, group by group.
+
+    >>> look_alikes(["good", "good ", "bad", "Bad"])
+    [('good', 'good ')]
+    """
+    groups: dict[str, list[str]] = {}
+    for label in labels:
+        groups.setdefault(" ".join(unicodedata.normalize("NFC", label).split()), []).append(label)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     if not rows:
@@ -97,9 +144,22 @@ def _text_columns(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> 
     lengths = {name: sum(len(row[name]) for row in rows if isinstance(row.get(name), str)) for name in columns}
     longest = max(columns, key=lengths.__getitem__)
     if not lengths[longest]:
-        raise DataError(f"none of the columns {', '.join(columns)} holds text; name one with --text-column")
+        raise DataError(_without_text(rows, columns))
     partner = next((name for name in columns if lengths[name] and _are_a_pair(longest, name)), longest)
     return tuple(name for name in columns if name in (longest, partner))
+
+
+def _without_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    held = {name: _held(row[name] for row in rows if row.get(name) is not None) for name in columns}
+    what = ", ".join(shortened([f"{name!r} holds {kind}" for name, kind in held.items()]))
+    advice = ", or name the column of numbers that is meant with --text-column" if "numbers" in held.values() else ""
+    return f"no column holds text: {what}; a text is a string{advice}"
+
+
+def _held(values: Iterable[Any]) -> str:
+    """What the first of some values is."""
+    value = next(iter(values), None)
+    return _HELD.get(type(value), f"values of the type {type(value).__name__}")
 
 
 def _are_a_pair(first: str, second: str) -> bool:

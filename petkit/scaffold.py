@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from petkit.data.readers import iter_records, source_stem
+from petkit.data.hints import NO_HEADER, like_data
+from petkit.data.readers import has_header, iter_records, source_stem
+from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.files import write_text
-from petkit.guessing import Guess, guess_columns
+from petkit.guessing import Guess, guess_columns, header_doubt, look_alikes
 from petkit.wording import flag_for, many
 
-__all__ = ["HEAD_ROWS", "column_flags", "field_names", "label_words", "new_task_file", "task_file_text"]
+__all__ = [
+    "HEAD_ROWS",
+    "column_flags",
+    "field_names",
+    "label_words",
+    "look_alike_notes",
+    "new_task_file",
+    "reading_flags",
+    "task_file_text",
+]
 
 HEAD_ROWS: Final = 5000
 """How many rows of the data are looked at."""
@@ -47,7 +59,15 @@ from petkit import Task
 
 
 def new_task_file(
-    source: str, out: Path, *, name: str | None = None, texts: Sequence[str] = (), label: str | None = None, force: bool = False
+    source: str,
+    out: Path,
+    *,
+    name: str | None = None,
+    texts: Sequence[str] = (),
+    label: str | None = None,
+    force: bool = False,
+    encoding: str = ENCODING,
+    quotes: bool = True,
 ) -> Guess:
     """Write a task file for the rows of ``source`` to ``out``, and return what was guessed about its columns.
 
@@ -56,28 +76,33 @@ def new_task_file(
         name: the task's name; default: that of the file ``out``, or of the data if ``out`` is ``task.py``.
         texts: the text columns, if the guess is wrong. label: the label column, likewise.
         force: whether to replace a file.
+        encoding, quotes: see ``petkit.data.readers.iter_records``.
 
     Raises SettingsError if ``out`` cannot be used, DataError if the data cannot be read or guessed from.
     """
     _check_out(out, force=force)
-    rows = _head(source)
+    rows = _head(source, encoding, quotes)
+    columns = list(rows[0]) if rows and has_header(source) else []
     try:
         guess = guess_columns(rows, texts=texts, label=label)
     except DataError as error:
-        raise DataError(f"{source}: {error}") from error
+        raise DataError(f"{source}: {error}{f'; {NO_HEADER}' if like_data(columns) else ''}") from error
+    doubt = header_doubt(guess, columns) if columns and not texts and label is None else None
+    if doubt:
+        raise DataError(f"{source}: {_no_header(doubt, guess)}")
     default = out.stem if out.stem != "task" else source_stem(source)
-    write_text(out, task_file_text(guess, name=name or default, data=source))
+    write_text(out, task_file_text(guess, name=name or default, data=source, flags=reading_flags(encoding, quotes)))
     return guess
 
 
-def task_file_text(guess: Guess, *, name: str, data: str) -> str:
-    """The text of a task file. It loads as it stands, whatever the names of columns and labels."""
+def task_file_text(guess: Guess, *, name: str, data: str, flags: Sequence[str] = ()) -> str:
+    """The text of a task file. It loads as it stands, whatever the names of columns and labels. ``flags``: what reading the data takes."""
     fields = field_names(guess.texts)
     words = label_words([value for value, _ in guess.labels])
     return _TEMPLATE.format(
         data=_literal(data),
         rows=f"its first {guess.rows} rows" if guess.rows == HEAD_ROWS else many(guess.rows, "row"),
-        notes="".join(f"# {note}\n" for note in _notes(guess, fields, words)),
+        notes="".join(f"# {note}\n" for note in [*_flag_notes(flags), *_notes(guess, fields, words)]),
         name=_literal(name),
         fields=f"({', '.join(map(_literal, fields))}{',' if len(fields) == 1 else ''})",
         patterns="\n".join(f"        {_literal(pattern)}," for pattern in _patterns(fields)),
@@ -111,6 +136,28 @@ def column_flags(columns: Sequence[str]) -> list[str]:
     return [flag_for("--column", f"{field}={column}") for field, column in named if field != column]
 
 
+def reading_flags(encoding: str | None, quotes: bool) -> list[str]:
+    """The flags that commands need to read a file as it was read here.
+
+    >>> reading_flags("cp1252", False), reading_flags(None, True)
+    (['--encoding cp1252', '--no-quotes'], [])
+    """
+    named = [flag_for("--encoding", encoding)] if encoding not in (None, ENCODING) else []
+    return [*named, *([] if quotes else ["--no-quotes"])]
+
+
+def look_alike_notes(labels: Sequence[str]) -> list[str]:
+    r"""A sentence for each group of labels that look the same, spelt so that they can be told apart.
+
+    >>> for note in look_alike_notes(["caf\u00e9", "cafe\u0301", "good", " good"]):
+    ...     print(note)
+    'café', 'cafe\u0301' look alike and are different labels, by their blanks or how accents are made up; if one is meant, mend the data.
+    'good', ' good' look alike and are different labels, by their blanks or how accents are made up; if one is meant, mend the data.
+    """
+    rest = "look alike and are different labels, by their blanks or how accents are made up; if one is meant, mend the data."
+    return [f"{', '.join(map(_told_apart, group))} {rest}" for group in look_alikes(labels)]
+
+
 def label_words(labels: Sequence[str]) -> dict[str, str]:
     """A word for each label: its name without punctuation, each once.
 
@@ -134,6 +181,27 @@ def _is_plain(label: str, word: str) -> bool:
     return label == word and word.isalpha()
 
 
+def _flag_notes(flags: Sequence[str]) -> list[str]:
+    return [f"The data are read with {' '.join(flags)}: add that to each command."] if flags else []
+
+
+def _no_header(doubt: str, guess: Guess) -> str:
+    names = [*(flag_for("--text-column", text) for text in guess.texts), flag_for("--label-column", guess.label)]
+    return (
+        f"the first line must name the columns, and looks like a row: {doubt}; add a line with names (text, label) before it, "
+        f"or, if these are the names, say so with {' '.join(names)}"
+    )
+
+
+def _told_apart(label: str) -> str:
+    """A label in quotes, with escapes for what is not seen and for accents that are characters of their own."""
+    return "".join(ascii(sign)[1:-1] if _is_accent(sign) else sign for sign in repr(label))
+
+
+def _is_accent(sign: str) -> bool:
+    return unicodedata.category(sign).startswith("M") or not unicodedata.is_normalized("NFC", sign)
+
+
 def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[str]:
     notes = [
         f"The column {_literal(column)} is the field {field} here: add {flag_for('--column', f'{field}={column}')} to each command."
@@ -142,6 +210,7 @@ def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[s
     ]
     if guess.unlabeled:
         notes.append(f"{guess.unlabeled} of the rows have no label.")
+    notes += [f"TODO: {note}" for note in look_alike_notes([label for label, _ in guess.labels])]
     odd = [label for label, word in words.items() if not _is_plain(label, word)]
     if odd:
         notes.append(f"TODO: {len(odd)} of {len(words)} label names are no plain words; write better ones where it says TODO below.")
@@ -174,6 +243,6 @@ def _check_out(out: Path, *, force: bool) -> None:
         raise SettingsError(f"--out {out} is there already; choose another name or pass --force")
 
 
-def _head(source: str) -> list[dict[str, Any]]:
-    chunks = iter_records(source, chunk=1000)
+def _head(source: str, encoding: str, quotes: bool) -> list[dict[str, Any]]:
+    chunks = iter_records(source, chunk=1000, encoding=encoding, quotes=quotes)
     return [row for chunk in islice(chunks, HEAD_ROWS // 1000) for row in chunk]

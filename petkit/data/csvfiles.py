@@ -18,11 +18,15 @@ _SEPARATORS: Final = (",", ";", "\t")
 _QUOTE_ADVICE: Final = 'close it, write a quote inside a quoted cell twice (""), or give --no-quotes if quotes mean nothing in this file'
 _QUOTED: Final = re.compile(r'(?:^|(?<=[,;\t]))"(?:[^"]|"")*(?:"|$)')
 """A cell in quotes; one that does not close goes on to the end."""
+_NAMED: Final = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+"""A first line that names the separator and is no header: a convention of Excel."""
 _MANY_LINES: Final = 5
 
 
 def csv_records(lines: Iterator[str], problems: Problems, *, separator: str | None = None, quotes: bool = True) -> Iterator[Record]:
     """Records of a table whose first line names the columns. Blank lines are no rows unless there is one column only.
+
+    A line ``sep=;`` before that, as Excel has it, names the separator instead.
 
     Args:
         lines: with their ends, as ``data_text.text_lines`` gives them.
@@ -31,6 +35,9 @@ def csv_records(lines: Iterator[str], problems: Problems, *, separator: str | No
         quotes: whether ``"`` encloses cells.
     """
     opening = list(_opening(lines))
+    named = _NAMED.fullmatch(opening[-1]) if opening else None
+    if named:
+        separator, opening = named[1], ["\n"] * len(opening) + list(_opening(lines))  # blank: the lines after it keep their numbers
     if not opening or not opening[-1].strip():
         problems.add_line("is empty; the first line must name the columns")
         return

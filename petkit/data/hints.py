@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from petkit.choices import nearest
 from petkit.data.problems import listed
 from petkit.wording import Places, flag_for, many
 
-__all__ = ["labels_outside", "no_column"]
+__all__ = ["NO_HEADER", "labels_outside", "like_data", "no_column"]
+
+NO_HEADER: Final = "is the first line a row? Then add a line with column names before it"
 
 _NAMED_LABELS = 20
 
@@ -26,7 +29,7 @@ def no_column(column: str, seen: Sequence[str], flag: str) -> str:
     guess = next(iter(nearest(column, seen, most=1)), "NAME")
     name, _, value = flag.rpartition(" ")
     line = f"no column {column!r}; the columns are {listed(seen)}; say which one holds it with {flag_for(name, value + guess)}"
-    return line + ("; is the first line a row? Then add a line with column names before it" if _like_data(seen) else "")
+    return line + (f"; {NO_HEADER}" if like_data(seen) else "")
 
 
 def _bad_label(label: str, places: Places, legal: Sequence[str]) -> str:
@@ -35,6 +38,10 @@ def _bad_label(label: str, places: Places, legal: Sequence[str]) -> str:
     return f"{listed([label])} ({many(places.count, 'row')}, first {places.first[0]}{hint})"
 
 
-def _like_data(names: Sequence[str]) -> bool:
-    """Whether column names look like a row: one is long, a sentence, or a number."""
+def like_data(names: Sequence[str]) -> bool:
+    """Whether column names look like a row: one is long, a sentence, or a number.
+
+    >>> like_data(["text", "Label of it"]), like_data(["5.0", "text"]), like_data(["I did not like it."])
+    (False, True, True)
+    """
     return any(len(name) > 40 or name.count(" ") > 2 or name.replace(".", "", 1).isdigit() for name in names)

@@ -22,7 +22,16 @@ from petkit.data.text import ENCODING, byte_blocks, text_lines
 from petkit.errors import DataError
 from petkit.wording import verb
 
-__all__ = ["columns_may_differ", "iter_records", "records_of", "refuse_empty", "source_identity", "source_name", "source_stem"]
+__all__ = [
+    "columns_may_differ",
+    "has_header",
+    "iter_records",
+    "records_of",
+    "refuse_empty",
+    "source_identity",
+    "source_name",
+    "source_stem",
+]
 
 _TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
 _JSON_FORMATS: Final = (".jsonl", ".ndjson", ".json")
@@ -87,6 +96,11 @@ def refuse_empty(sources: Mapping[str, Any]) -> None:
 def columns_may_differ(source: str) -> bool:
     """Whether a source is a file of JSON, whose rows may have columns that the first ones lack, and which can be read twice."""
     return os.path.isfile(source) and _format(Path(source)) in _JSON_FORMATS
+
+
+def has_header(source: str) -> bool:
+    """Whether the first line of a source names its columns: CSV, TSV, and standard input, which may be CSV."""
+    return source == "-" or (os.path.isfile(source) and _format(Path(source)) in (".csv", ".tsv"))
 
 
 def source_name(source: str) -> str:

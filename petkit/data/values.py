@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from decimal import Decimal
 from typing import Any, Final
 
 __all__ = ["as_text", "is_blank", "without_point"]
@@ -15,8 +16,8 @@ _UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 def as_text(value: Any, *, whole: bool = False) -> str | None:
     """A value as text: strings as they are, numbers and truth values as JSON writes them, None for null and NaN.
 
-    ``whole`` writes 5.0 as 5 (labels). Raises ValueError, saying why, for what is no text: lists, objects, bytes,
-    NUL characters, halves of surrogate pairs.
+    ``whole`` writes 5.0 as 5, and decimals without zeros at their end (labels). Raises ValueError, saying why, for what is no text:
+    lists, objects, bytes, NUL characters, halves of surrogate pairs.
 
     >>> as_text("a"), as_text(5), as_text(True), as_text(None), as_text(5.0), as_text(5.0, whole=True)
     ('a', '5', 'true', None, '5.0', '5')
@@ -27,9 +28,7 @@ def as_text(value: Any, *, whole: bool = False) -> str | None:
         raise ValueError(f"a {type(value).__name__}")
     if isinstance(value, bool):
         return "true" if value else "false"
-    if whole and isinstance(value, float) and value.is_integer():
-        value = int(value)
-    text = str(value)
+    text = _shortest(value) if whole and isinstance(value, (float, Decimal)) else str(value)
     if "\0" in text:
         raise ValueError(f"a NUL character at position {text.index(chr(0)) + 1}")
     if not text.isascii() and not _encodable(text):
@@ -53,6 +52,18 @@ def without_point(number: str) -> str:
     ('1', '-12', '1.5', '01.0', 'v1.0')
     """
     return number[:-2] if re.fullmatch(r"0\.0|-?[1-9][0-9]*\.0", number) else number
+
+
+def _shortest(number: float | Decimal) -> str:
+    """A number without a point where it is whole, and a decimal, whose column in a parquet file sets its digits, as a float is written.
+
+    >>> _shortest(5.0), _shortest(Decimal("5.00")), _shortest(Decimal("0.50")), _shortest(Decimal("100")), _shortest(Decimal("NaN"))
+    ('5', '5', '0.5', '100', 'NaN')
+    """
+    if isinstance(number, float):
+        return str(int(number) if number.is_integer() else number)
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _encodable(text: str) -> bool:

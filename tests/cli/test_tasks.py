@@ -109,6 +109,20 @@ def test_the_command_that_comes_next_can_be_pasted(name: str, tmp_path: Path) ->
     assert len(read_rows(str(data), load_task(out), labels="required", columns=pairs(expected[6:], "--column"))) == 8
 
 
+def test_what_messages_advise_can_be_given_and_comes_with_the_next_command(tmp_path: Path) -> None:
+    data, out = tmp_path / "rows.csv", tmp_path / "task.py"
+    data.write_text('text;label\n"Bär;gut\nWolf;böse\n', encoding="cp1252")
+    text = output("new", str(data), "--out", str(out), "--encoding", "cp1252", "--no-quotes")
+    _, _, command = text.rstrip("\n").partition("look at them with ")
+    assert shlex.split(command) == ["petkit", "check", str(out), "--data", str(data), "--encoding", "cp1252", "--no-quotes"]
+
+
+def test_new_notes_labels_that_look_alike(tmp_path: Path) -> None:
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps({"text": f"Row {i}", "label": ("good", "good ")[i % 2]}) + "\n" for i in range(4)))
+    assert "Note: 'good', 'good ' look alike and are different labels" in output("new", str(data), "--out", str(tmp_path / "task.py"))
+
+
 def test_new_replaces_only_by_force(reviews: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.py"
     out.write_text("precious = True\n")

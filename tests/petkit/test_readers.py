@@ -72,6 +72,10 @@ def message(source: str, **options: Any) -> str:
         ("a.csv.gz", gzip.compress(as_csv(ROWS).encode())),
         ("a.json.gz", gzip.compress(json.dumps(ROWS).encode())),
         ("a.csv", "\ufeff" + as_csv(ROWS)),
+        ("a.csv", "sep=;\r\n" + as_csv(ROWS, ";")),
+        ("a.csv", '\ufeff"sep=|"\n' + as_csv(ROWS, "|")),
+        ("a.tsv", "\nSEP=\t\n" + as_csv(ROWS, "\t")),
+        ("a.json", "\n" + as_jsonl(ROWS).replace("\n", "\n\n")),
     ],
 )
 def test_formats_give_the_same_rows(write: Write, name: str, content: str | bytes) -> None:
@@ -182,6 +186,13 @@ def test_chunk_with_a_broken_row_is_not_given_out(write: Write) -> None:
 def test_numbers_of_rows_and_lines(write: Write) -> None:
     source = write("a.csv", 'text\n"one\ntwo"\nthree\n')
     assert [record.where for record in records_of(source, Problems(source))] == ["row 1 (line 2)", "row 2 (line 4)"]
+    source = write("b.csv", "\nsep=|\n\ntext|label\none|a\n")
+    assert [record.where for record in records_of(source, Problems(source))] == ["row 1 (line 5)"]
+
+
+@pytest.mark.parametrize("row", [{"text": "a"}, {"tokens": ["a"], "tags": ["O"]}, {"text": "a", "notes": [{"by": "b"}]}, {}])
+def test_one_object_may_be_the_one_row_of_a_json_file(write: Write, row: dict[str, Any]) -> None:
+    assert all_rows(write("a.json", json.dumps(row))) == [row]
 
 
 def test_two_megabyte_text(write: Write) -> None:
@@ -196,6 +207,7 @@ def test_two_megabyte_text(write: Write) -> None:
         ("a.csv", "", "a.csv: is empty; the first line must name the columns"),
         ("a.csv", "\n \n", "a.csv: is empty"),
         ("a.csv", "text,label\n", "has a header ('text', 'label') and no row"),
+        ("a.csv", "sep=;\n", "a.csv: is empty; the first line must name the columns"),
         ("a.jsonl", "\n", "a.jsonl: holds no row"),
         ("a.json", "[]", "a.json: holds no row"),
         ("a.txt", "", "a.txt: holds no row"),
@@ -218,6 +230,11 @@ def test_two_megabyte_text(write: Write) -> None:
         ("a.jsonl", '{"a": 1}\n[1]\n"x"\n', 'must be a JSON object such as {"text": "..."}: row 2 is an array, row 3 is a string'),
         ("a.json", '[{"a": 1},\n 2, {]', "invalid JSON: line 2, column 6"),
         ("a.json", '[{"a": 1}, 2]', "row 2 is a number"),
+        ("a.json", json.dumps({"data": ROWS}, indent=1), "a.json: is one JSON object over several lines; the file must be one array"),
+        ("a.json", '{"data": [\n{"text": "a"},\n{"text": "b"}]}', "is one JSON object over several lines"),
+        ("a.json", json.dumps({"data": ROWS}), "is one JSON object, with rows under 'data'; the file must be one array of objects, [{"),
+        ("a.json", json.dumps({"1": ROWS[0], "2": ROWS[1]}), "is one JSON object of objects; the file must be one array"),
+        ("a.json", '{"a":\n{"a": 1}\n', "invalid JSON: row 1, column 6: Expecting value; each line must be one JSON object"),
         ("a.jsonl", '{"a": ' + "[" * 100000, "invalid JSON: row 1, maximum recursion"),
         ("a.csv", "text\ncaf\xe9\n".encode("latin-1"), "byte 8 (line 2) is 0xE9, which is not UTF-8 here"),
         ("a.csv", "text\na\n".encode("utf-16"), "give --encoding utf-16"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.guessing import Guess, guess_columns
 from petkit.loading import load_task
 from petkit.pvp import Task
-from petkit.scaffold import column_flags, field_names, label_words, new_task_file, task_file_text
+from petkit.scaffold import column_flags, field_names, label_words, look_alike_notes, new_task_file, task_file_text
 
 LONG = "A sentence that goes on for quite a while, number"
 
@@ -76,6 +78,7 @@ def test_labels_are_spelled_as_the_rows_of_a_task_spell_them() -> None:
     assert guess_columns(rows(4, text=LONG, label=[True, False])).labels == (("false", 2), ("true", 2))
     assert guess_columns(rows(4, text=LONG, label=[1.0, 2.0])).labels == (("1", 2), ("2", 2))
     assert guess_columns(rows(6, text=LONG, label=[0, 1, float("nan")])).labels == (("0", 2), ("1", 2))
+    assert guess_columns(rows(6, text=LONG, label=[Decimal("0.00"), Decimal("1.00")])).labels == (("0", 3), ("1", 3))
     assert guess_columns(rows(6, text=LONG, label=["1.0", "2.0", ""])).labels == (("1", 2), ("2", 2))
     assert guess_columns(rows(6, text=LONG, label=["1.0", "2.0", "2.5"])).labels == (("1.0", 2), ("2.0", 2), ("2.5", 2))
 
@@ -104,7 +107,14 @@ def test_named_columns_win() -> None:
         (rows(4, text=LONG, label="a"), {}, "1 label(s) (a)"),
         (rows(4, text=LONG, label=None), {}, "0 label(s) (none)"),
         (rows(4, text=LONG, label=[["a"], ["b"]]), {}, "holds a list"),
-        (rows(4, x=1, label=["a", "b"]), {}, "--text-column"),
+        (
+            rows(4, x=1, y=None, label=["a", "b"]),
+            {},
+            "no column holds text: 'x' holds numbers, 'y' holds nothing; a text is a string, or name the column of numbers that is meant "
+            "with --text-column",
+        ),
+        (rows(4, x=b"ab", y=[["a"]], label=["a", "b"]), {}, "no column holds text: 'x' holds bytes, 'y' holds lists; a text is a string"),
+        (rows(4, x={"text": LONG}, y=[date(2024, 1, 2)], label=["a", "b"]), {}, "'x' holds objects, 'y' holds values of the type date"),
         (rows(8, text=LONG, id=list(range(8))), {}, "found no label column among id; name it with --label-column"),
         (rows(300, text=LONG, label=list(range(300))), {}, "300 different values in 300 rows"),
         (rows(300, text=LONG, label=list(range(150))), {}, "150 different values in 300 rows"),
@@ -139,6 +149,88 @@ def test_the_flag_that_a_file_names_is_a_shells(column: str) -> None:
     assert f"add {flag} to each" in line
     if column.isprintable():
         assert shlex.split(flag) == ["--column", f"{field}={column}"]
+
+
+def test_labels_that_look_alike_are_named_so_that_they_differ() -> None:
+    labels = ["good", "good ", "caf\u00e9", "cafe\u0301", "cafe", "Good", "a\u00a0b", "a b"]
+    notes = look_alike_notes(labels)
+    assert [note.partition(" look alike")[0] for note in notes] == ["'good', 'good '", "'caf\u00e9', 'cafe\\u0301'", "'a\\xa0b', 'a b'"]
+    text = task_file_text(Guess(("text",), "label", tuple((label, 1) for label in labels), 8, 0), name="t", data="d.csv")
+    assert all(f"# TODO: {note}\n" in text for note in notes)
+    assert run(text).labels == tuple(labels)
+    assert look_alike_notes(["good", "bad"]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "a.tsv",
+            "A fine day\tgood\nRain all week\tbad\nSun at last\tgood\nMore rain\tbad\nFog\tbad\n",
+            "'good' would be the name of the label column",
+        ),
+        (
+            "a.csv",
+            "A fine day,question\nRain all week,answer\nSun at last,question\nMud on the road,answer\nFog again,answer\n",
+            "'question' would be the name of the label column",
+        ),
+        ("a.csv", "I did not like it at all,3\nRain,1\nSun,2\nMud,1\nFog,2\n", "'I did not like it at all', '3' would be names of columns"),
+        ("a.csv", "0,1\nRain,bad\nSunny,good\nMud,bad\nFog,good\n", "'0', '1' would be names of columns"),
+        ("a.csv", ",mood\nRain,bad\nSunny,good\nMuddy,bad\nFoggy,good\n", "'' would be the name of a column"),
+    ],
+)
+def test_a_first_line_that_looks_like_a_row_is_refused_unless_columns_are_named(name: str, text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError) as caught:
+        new_task_file(str(tmp_path / name), tmp_path / "task.py")
+    message = str(caught.value)
+    assert said in message
+    assert "add a line with names (text, label) before it" in message
+    flags = shlex.split(message.partition("say so with ")[2])
+    assert flags[::2] == ["--text-column", "--label-column"]
+    assert new_task_file(str(tmp_path / name), tmp_path / "task.py", texts=[flags[1]], label=flags[3]).texts == (flags[1],)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "text,spam\nWin now,spam\nSee you,ham\nBuy now,spam\nHello,ham\n"),
+        ("a.csv", ",Review Text,label\n0,Rain,bad\n1,Sun,good\n2,Mud,bad\n3,Fog,good\n"),
+        ("a.csv", "What did you like about the course? Tell us more,rating\nAll of it,5\nNothing,1\nThe end,5\nThe talk,1\n"),
+        ("a.jsonl", "".join(f'{{"A fine day": "Text {i}", "good": "{("good", "bad")[i % 2]}"}}\n' for i in range(4))),
+    ],
+)
+def test_first_lines_that_name_columns_and_files_without_such_a_line_are_taken(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert len(new_task_file(str(tmp_path / name), tmp_path / "task.py").labels) == 2
+
+
+def test_where_nothing_can_be_guessed_the_first_line_may_be_why(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("I did not like it at all,3\nRain,1\n")
+    with pytest.raises(
+        DataError, match=r"a\.csv: found no label column.*is the first line a row\? Then add a line with column names before it"
+    ):
+        new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py")
+
+
+def test_a_line_that_names_the_separator_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sep=;\ntext;label\nRain;bad\nSun;good\nMud;bad\nFog;good\n")
+    guess = new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py")
+    assert (guess.texts, guess.label, guess.rows) == (("text",), "label", 4)
+
+
+def test_the_file_says_how_its_data_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('text;label\n"Bär;gut\nWolf;böse\n', encoding="cp1252")
+    with pytest.raises(DataError, match="--encoding cp1252"):
+        new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py")
+    with pytest.raises(DataError, match="--no-quotes"):
+        new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py", encoding="cp1252")
+    guess = new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py", encoding="cp1252", quotes=False)
+    assert guess.labels == (("böse", 1), ("gut", 1))
+    assert "# The data are read with --encoding cp1252 --no-quotes: add that to each command.\n" in (tmp_path / "task.py").read_text(
+        "utf-8"
+    )
+    assert load_task(tmp_path / "task.py").labels == ("böse", "gut")
 
 
 def test_plain_names_need_no_todo() -> None:
