@@ -23,6 +23,7 @@ from petkit.cli.options import (
     KeepBlank,
     ModelName,
     Preset,
+    Quotes,
     TrustRemoteCode,
     pairs,
 )
@@ -93,6 +94,7 @@ def evaluate(
     encoding: Encoding = None,
     drop_blank: DropBlank = False,
     keep_blank: KeepBlank = False,
+    quotes: Quotes = True,
     allow_overlap: Annotated[
         bool,
         Option("--allow-overlap", help="Go on if labelled or development rows of given splits are also test rows; the report says so."),
@@ -140,6 +142,7 @@ def evaluate(
             drop_blank=drop_blank,
             keep_blank=keep_blank,
             encoding=encoding,
+            quotes=quotes,
             allow_overlap=allow_overlap,
             against=earlier,
             device=device,

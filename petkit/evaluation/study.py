@@ -78,6 +78,7 @@ def evaluate(
     drop_blank: bool = False,
     keep_blank: bool = False,
     encoding: str | None = None,
+    quotes: bool = True,
     allow_overlap: bool = False,
     against: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -122,7 +123,7 @@ def evaluate(
     places = [str(place) for place in ([data] if isinstance(data, (str, Path)) else data)]
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
     sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test)
-    reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank}
+    reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=settings.pool_limit, allow_overlap=allow_overlap, reading=reading)

@@ -64,6 +64,12 @@ def test_flags_become_arguments(calls: list[dict[str, Any]]) -> None:
     assert isinstance(call["executor"], Spawned)
 
 
+def test_what_messages_advise_can_be_given(calls: list[dict[str, Any]]) -> None:
+    petkit(*STUDY, "--encoding", "cp1252", "--no-quotes")
+    petkit(*STUDY)
+    assert [(call["encoding"], call["quotes"]) for call in calls] == [("cp1252", False), (None, True)]
+
+
 def test_without_flags_the_call_is_plain(calls: list[dict[str, Any]]) -> None:
     petkit(*STUDY, "--splits", "given")
     assert calls[0]["splits"] == "given"

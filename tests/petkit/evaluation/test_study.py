@@ -379,6 +379,19 @@ def test_an_earlier_study_has_to_be_comparable_before_anything_is_trained(
     assert notices == [], "nothing is told of a folder that cannot be used"
 
 
+def test_quotes_may_mean_nothing(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    for name, texts in (("train", sentences()[:8]), ("test", sentences()[8:12])):
+        rows = [f'"{text}\t{("negative", "positive")[index % 2]}\n' for index, text in enumerate(texts)]
+        (tmp_path / "data" / f"{name}.tsv").write_text("".join(["text\tlabel\n", *rows]))
+    options: dict[str, Any] = {"data": tmp_path / "data", "model": model, "methods": ("majority",), "shots": (1,), "splits": 1}
+    with pytest.raises(DataError, match="--no-quotes"):
+        tiny_study(tmp_path / "out", **options)
+    found = tiny_study(tmp_path / "out", **options, quotes=False)
+    (tested,) = found.path.glob("stages/*.rows/test.parquet")
+    assert all(text.startswith('"') for text in load_rows(tested).fields["text"])
+
+
 def test_a_pool_out_of_the_test_leaves_it(model: Path, data: Path, tmp_path: Path) -> None:
     study = tiny_study(
         tmp_path / "out", data, model, pool_from_test=6, methods=("single",), shots=(2,), splits=1, settings={"patterns": "0"}
