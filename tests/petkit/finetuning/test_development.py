@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,16 @@ def questions(name: str, sorts: Sequence[bool]) -> list[dict[str, Any]]:
 def rows(tmp_path: Path) -> dict[str, str]:
     sorts = {"train": [True, False] * 4, "development": [True, False, False, True, True, False] * 2, "test": [False, True] * 3}
     return {name: jsonl(tmp_path / f"{name}.jsonl", questions(name, has)) for name, has in sorts.items()}
+
+
+def documented(kind: str) -> set[str]:
+    """The keys of a prediction that docs/finetune.md lists."""
+    page = Path(__file__).resolve().parents[3] / "docs" / "finetune.md"
+    if not page.is_file():
+        pytest.skip("this test reads the checkout")
+    row = re.search(rf"^\| `{kind}` \| (`id`.*) \|$", page.read_text("utf-8"), re.MULTILINE)
+    assert row is not None
+    return set(re.findall(r"`(\w+)`", row[1]))
 
 
 def answer(folder: Path, model: str, rows: dict[str, str], settings: FinetuneSettings = OPEN, **options: Any) -> FinetuneResult:
@@ -118,6 +129,12 @@ def test_questions_of_one_sort_leave_it_at_0_and_that_is_said(
     assert all((one["answer"] == "") == (one["null_difference"] > 0) for one in lines(found.predictions))
 
 
+def test_the_keys_of_answers_are_those_in_the_documents(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
+    for line in lines(answer(tmp_path / "run", model, rows).predictions):
+        assert set(line) == documented("answer")
+        assert all(set(one) == {"answer", "start", "score", "probability"} for one in line["n_best"])
+
+
 def labelled(name: str, count: int) -> list[dict[str, Any]]:
     return [{"text": f"{text} {name}", "label": ("long", "short")[len(text) < 50]} for text in TEXTS[:count]]
 
@@ -139,6 +156,7 @@ def test_other_kinds_have_scores_of_development_rows(tmp_path: Path, model: str,
     assert found.report["rows"] == counts
     assert found.report["development"].keys() == found.report["test"].keys()
     assert len(lines(found.development_predictions)) == 5
+    assert all(set(line) == documented(kind) for line in lines(found.predictions))
     assert "null_threshold" not in found.report
     assert [unit.name for unit in read_status(tmp_path / "run").units] == ["rows", "model", "development", "predictions"]
     assert found.report["seconds"].keys() == {"rows", "model", "development", "predictions"}
