@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -23,7 +24,7 @@ from petkit.batching import Batch, collate, token_budget_batches
 from petkit.choices import did_you_mean
 from petkit.compute import choose_device
 from petkit.encoding.encoded import Encoded, flat_ranges
-from petkit.encoding.tokenizing import Frame, encoded, frame_of, plain_backend
+from petkit.encoding.tokenizing import Frame, Spans, frame_of, is_separable, plain_backend, read_rows, spans_of
 from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import ModelError, SettingsError
 from petkit.finetuning.models import longest_input, open_tokenizer
@@ -64,6 +65,7 @@ class Vectors:
 
     Attributes:
         model: gives states at its layers. names: its tokenizer as it is, which knows what tokens are called; backend: the same, plain;
+            separable: whether it splits at spaces, so that only the beginning of a long text need be read;
             frame: the special tokens around one or two texts.
         cls_id: the token whose state stands for the row, None if the tokenizer adds none.
         max_length: tokens of a row, special ones included. layer: 0 for the embeddings, None for the last. token_budget: of a batch.
@@ -72,6 +74,7 @@ class Vectors:
     model: Any
     names: Backend
     backend: Backend
+    separable: bool
     frame: Frame
     pad_id: int
     cls_id: int | None
@@ -95,19 +98,22 @@ class Vectors:
 
     def tokens(self, rows: Sequence[Sequence[str]]) -> TokenRows:
         """Rows of one text or two, tokenised as transformers does with ``truncation=True``; special tokens that a text spells stay text."""
-        flat = encoded(self.backend, [text for row in rows for text in row], fast=False)
-        return _joined([self._row([(text, next(flat)) for text in row]) for row in rows])
+        enough, room = self.max_length if self.separable else None, self.max_length - self.frame.specials(2)
+        found = read_rows(partial(spans_of, self.backend), lambda one: len(one.ids), rows, enough=enough, room=room)
+        return _joined([self._row(list(zip(row, spans, strict=True))) for row, spans in zip(rows, found, strict=True)])
 
-    def _row(self, texts: Sequence[tuple[str, Any]]) -> _Row:
+    def _row(self, texts: Sequence[tuple[str, Spans]]) -> _Row:
         lengths = [len(found.ids) for _, found in texts]
         room = self.max_length - self.frame.specials(len(texts))
         kept = [min(lengths[0], room)] if len(texts) == 1 else list(drop_longest_first(lengths[0], lengths[1], room))
-        parts = [np.array(found.ids[:keep], dtype=np.int32) for (_, found), keep in zip(texts, kept, strict=True)]
+        parts = [found.ids[:keep] for (_, found), keep in zip(texts, kept, strict=True)]
         ids, types, firsts = framed(self.frame, parts)
         segments, places = np.full(len(ids), -1, dtype=np.int8), np.zeros((len(ids), 2), dtype=np.int64)
         for number, (first, keep, (text, found)) in enumerate(zip(firsts, kept, texts, strict=True)):
             segments[first : first + keep] = number
-            spans = [_trimmed(text, *place) for place in found.offsets[:keep]]
+            spans = [
+                _trimmed(text, start, end) for start, end in zip(found.starts[:keep].tolist(), found.ends[:keep].tolist(), strict=True)
+            ]
             places[first : first + keep] = np.array(spans, dtype=np.int64).reshape(-1, 2)
         return _Row(ids, types, segments, places, sum(kept) < sum(lengths))
 
@@ -222,8 +228,9 @@ def load_vectors(
     model = _open(path, config).to(choose_device(device))
     cls_id = tokenizer.cls_token_id
     added = cls_id is not None and any(token == cls_id for token, _ in frame.single)
-    backends = (tokenizer.backend_tokenizer, plain_backend(tokenizer))
-    return Vectors(model, *backends, frame, int(tokenizer.pad_token_id), cls_id if added else None, length, layer, token_budget)
+    names, backend = tokenizer.backend_tokenizer, plain_backend(tokenizer)
+    cls_id = cls_id if added else None
+    return Vectors(model, names, backend, is_separable(backend), frame, int(tokenizer.pad_token_id), cls_id, length, layer, token_budget)
 
 
 def _check(path: str, config: Any, layer: int | None, length: int, longest: int | None, least: int) -> None:

@@ -7,6 +7,7 @@ such as "[MASK]", stay text. Each text is tokenised once per encoder: ``petkit.e
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -31,7 +32,7 @@ from petkit.encoding.joining import (
     shortenable,
 )
 from petkit.encoding.splicing import Gap, Pieces, find_gap, gap_string
-from petkit.encoding.tokenizing import Ids, plain_tokenizer
+from petkit.encoding.tokenizing import Ids, is_long, plain_tokenizer, read_rows
 from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.filling import filled
@@ -55,7 +56,7 @@ class WordGap(NamedTuple):
 
 
 class Encoder:
-    """Encodes rows for one tokenizer, which it never changes.
+    """Encodes rows for one tokenizer, which it never changes. Several threads may use it; they take turns.
 
     Args:
         tokenizer: a transformers tokenizer with a fast backend, a mask token and a padding token.
@@ -79,6 +80,14 @@ class Encoder:
         self._pieces = Pieces(self._plain, limit=max_length)
         self._joiner: Joiner = StringJoiner(self._pieces) if joining == "string" else PartsJoiner(self._pieces)
         self._frames = _frames(self._pieces)
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which no copy shares."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
 
     @property
     def pad_id(self) -> int:
@@ -113,21 +122,22 @@ class Encoder:
             filler: a label word; the gap's neighbours are tokenised as they are beside it.
 
         Returns:
-            N rows with ``slots`` (N, M).
+            N rows with ``slots`` (N, M). ``dropped`` counts the tokens that were read: of a text that ``is_cut_off``, not all.
 
         Raises:
             TaskError: if masks and literals alone are too long, naming pattern, rows and lengths, or if the pattern fails, naming rows.
         """
         if masks < 1:
             raise SettingsError(f"a cloze needs at least 1 mask, not {masks}")
-        self._pieces.reset_if_full()
-        self._frames = _frames(self._pieces)
         clozes = [segments(parts) for parts in filled(pattern, rows)]
-        self._joiner.prepare(clozes)
-        joined = [self._join(cloze, None, filler, masks) for cloze in clozes]
-        self._pieces.resolve()
-        dropped = self._shorten(rows, pattern, clozes, joined, filler, masks)
-        return assemble(self._pieces.tokens, self._pieces.slots, joined, masks=masks, dropped=dropped)
+        with self._lock:
+            self._pieces.reset_if_full()
+            self._frames = _frames(self._pieces)
+            self._joiner.prepare(clozes)
+            joined = [self._join(cloze, None, filler, masks) for cloze in clozes]
+            self._pieces.resolve()
+            dropped = self._shorten(rows, pattern, clozes, joined, filler, masks)
+            return assemble(self._pieces.tokens, self._pieces.slots, joined, masks=masks, dropped=dropped)
 
     def _join(self, cloze: Cloze, kept: Kept | None, filler: str, masks: int) -> Joined:
         found = self._joiner.join(cloze, kept, filler=filler, masks=masks)
@@ -141,7 +151,7 @@ class Encoder:
     ) -> NDArray[np.int32]:
         """Replace the rows of ``joined`` that are too long; (N,) int32, how many tokens each row lost."""
         dropped, problems = np.zeros(len(rows), dtype=np.int32), []
-        lengths = {i: n for i, n in enumerate(self._lengths(joined)) if n > self.max_length or self._is_cut_off(clozes[i])}
+        lengths = {i: n for i, n in enumerate(self._lengths(joined)) if n > self.max_length or self._holds_long(clozes[i])}
         counts = dict(zip(lengths, self._joiner.counts([clozes[i] for i in lengths]), strict=True))
         kept = {i: self._joiner.start(clozes[i], counts[i]) for i in lengths}
         while lengths:
@@ -159,12 +169,16 @@ class Encoder:
         self._raise_too_long(pattern, problems)
         return dropped
 
-    def _is_cut_off(self, cloze: Cloze) -> bool:
+    def _holds_long(self, cloze: Cloze) -> bool:
         return self._pieces.any_long and any(self._pieces.is_long(text) for parts in shortenable(cloze) for text in parts)
 
     def _raise_too_long(self, pattern: Pattern, problems: list[str]) -> None:
         title = f"pattern {pattern.name!r} does not fit into --max-length {self.max_length} (make it shorter, or raise --max-length)"
         raise_problems(TaskError, title, shortened(problems, what="more rows"))
+
+    def is_cut_off(self, text: str) -> bool:
+        """Whether a text is so long that only its beginning is read."""
+        return is_long(text, self.max_length)
 
     def word_ids(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> list[tuple[int, ...]]:
         """The tokens of each word in the gap of this row's cloze: what a mask there stands for.
@@ -194,8 +208,9 @@ class Encoder:
         lead = self._plain.lead
         strings = [(lead + word, len(lead), len(lead + word)) for word in words]
         if isinstance(self._joiner, StringJoiner):
-            self._joiner.prepare([cloze])
-            parts = next(self._joiner.cuts(parts) for parts in cloze if MASK in parts)
+            with self._lock:
+                self._joiner.prepare([cloze])
+                parts = next(self._joiner.cuts(parts) for parts in cloze if MASK in parts)
             strings = [gap_string(lead, parts, word) for word in words]
         spans = self._plain.spans([text for text, _, _ in strings])
         return [find_gap(text, found, start, stop) for (text, start, stop), found in zip(strings, spans, strict=True)]
@@ -205,7 +220,7 @@ class Encoder:
 
         Equal to that token by token with a tokenizer whose ``split_special_tokens`` is true, as that of a saved classifier is: special
         tokens that a text spells out stay text. (Not there with a unigram vocabulary, which has them as pieces.) An empty second text is
-        none, as there. ``slots`` is (N, 0).
+        none, as there. ``slots`` is (N, 0); ``dropped`` is as ``clozes`` has it.
         """
         texts = [without_empty_second(task.classifier_texts(rows.row(i))) for i in range(len(rows))]
         pieces = Pieces(self._plain, limit=self.max_length)
@@ -218,8 +233,8 @@ class Encoder:
         return assemble(pieces.tokens, pieces.slots, joined, masks=0, dropped=dropped)
 
     def _plain_ids(self, texts: Sequence[tuple[str, ...]]) -> list[list[Ids]]:
-        flat = iter(self._plain.ids([text for row in texts for text in row]))
-        return [[next(flat) for _ in row] for row in texts]
+        enough, room = self.max_length if self._plain.separable else None, self.max_length - self._plain.frame.specials(2)
+        return read_rows(self._plain.ids, len, texts, enough=enough, room=room)
 
     def _fitting(self, lengths: Sequence[int]) -> tuple[int, ...]:
         room = self.max_length - self._plain.frame.specials(len(lengths))

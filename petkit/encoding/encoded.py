@@ -21,7 +21,7 @@ class Encoded:
         offsets: (N + 1,) int64; row i is ``ids[offsets[i]:offsets[i + 1]]``.
         slots: (N, M) int32, positions of the mask slots, counted from the start of the row; M = 0 if there is no gap.
         second: (N,) int32, position of the second segment's first token; the row's length if there is one segment.
-        dropped: (N,) int32, how many tokens of the texts shortening left out.
+        dropped: (N,) int32, how many tokens of the texts shortening left out, of those that were read.
 
     Raises ValueError if shapes, dtypes or positions contradict each other.
 

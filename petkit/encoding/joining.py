@@ -169,6 +169,7 @@ class PartsJoiner:
     pieces: Pieces
 
     def prepare(self, clozes: Sequence[Cloze]) -> None:
+        self.pieces.spans(text for cloze in clozes for parts in shortenable(cloze) for text in parts if self.pieces.is_long(text))
         for cloze in clozes:
             for part in chain.from_iterable(cloze):
                 self._piece(part, 1)
@@ -178,6 +179,8 @@ class PartsJoiner:
         lead = self.pieces.plain.lead
         if part is MASK:
             return self.pieces.gap("x", 0, 1, masks)
+        if isinstance(part, Text) and part.shorten and self.pieces.is_long(part.text):
+            return self.pieces.beginning(part.text)
         text = part.text if isinstance(part, Text) else str(part).strip()
         return self.pieces.string(lead + text) if text else 0
 

@@ -1,10 +1,11 @@
 """Clozes from texts that are tokenised once: exact, and most of the work is shared between patterns.
 
-A *safe boundary* is a single space between two letters, digits or ASCII marks. The tokenizers served here split there, so
-tokens(left + " " + right) = tokens(left) + tokens(" " + right) (checked once per tokenizer; ``Plain.separable``). Each text
+A *safe boundary* (``tokenizing.BOUNDARY``) is a single space between two letters, digits or ASCII marks. The tokenizers served here
+split there, so tokens(left + " " + right) = tokens(left) + tokens(" " + right) (checked once per tokenizer; ``Plain.separable``). Each text
 is cut at its first and last safe boundary: the middle is tokenised once and kept; the short strings that arise at the joints
 (last word + literal + filler + literal + first word) are cut at their own safe boundaries and tokenised once per spelling. A
-text without safe boundaries (one word, Chinese) becomes part of such a string as a whole.
+text without safe boundaries (one word, Chinese) becomes part of such a string as a whole. Of a text of many times as many
+characters as a cloze has tokens only the beginning is tokenised, up to a safe boundary.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from petkit.encoding.tokenizing import Ids, Plain, Spans
+from petkit.encoding.tokenizing import BOUNDARY, Ids, Plain, Spans, is_long
 from petkit.pvp import MASK, Part, Text
 
 __all__ = ["Cut", "Gap", "Pieces", "Segment", "find_gap", "gap_string"]
 
-_BOUNDARY: Final = re.compile(r"(?<=[!-~\w]) (?=[!-~\w])")
 _LAST: Final = re.compile(r".*(?<=[!-~\w]) (?=[!-~\w])", re.DOTALL)
-_LONG: Final = 10
-_KEPT_TOKENS: Final = 20_000_000
-"""Pieces are forgotten before a call once so many tokens (80 MB) are kept."""
+_KEPT_BYTES: Final = 500_000_000
+"""Pieces are forgotten before a call once they take about so much memory."""
+_ENTRY: Final = 200
+"""Bytes of one piece or spelling besides its tokens or characters: the array, its place in a list and in a dictionary."""
 
 
 class Cut(NamedTuple):
@@ -64,8 +65,8 @@ def find_gap(text: str, spans: Spans, start: int, stop: int) -> Gap:
 class Pieces:
     """Token sequences by number, each made once: middles of texts, short strings, strings with the gap in them.
 
-    New strings are only noted; ``resolve`` tokenises all of them in one go. A text of many times ``limit`` characters is
-    tokenised with places at once and cut off after ``limit`` tokens, since no cloze can hold more.
+    New strings are only noted; ``resolve`` tokenises all of them in one go. The beginning of a text of many times ``limit`` characters
+    is tokenised with places at once and cut off after ``limit`` tokens, since no cloze can hold more.
     """
 
     def __init__(self, plain: Plain, *, limit: int) -> None:
@@ -74,13 +75,13 @@ class Pieces:
 
     def is_long(self, text: str) -> bool:
         """Whether ``cut`` cuts the text off."""
-        return len(text) > _LONG * self.limit
+        return is_long(text, self.limit)
 
     def reset(self) -> None:
         """Forget everything; numbers given out before are void."""
         self.tokens: list[Ids] = [np.zeros(0, dtype=np.int32)]
         self.slots: dict[int, int] = {}
-        self._kept = 0
+        self._kept_bytes = 0
         self._strings: dict[str, int] = {}
         self._gaps: dict[tuple[str, int, int, int], int] = {}
         self._windows: dict[tuple[str, int, int, int], tuple[list[int], int]] = {}
@@ -89,17 +90,18 @@ class Pieces:
         self.cuts: dict[str, Cut] = {}
         self.any_long = False
         self._spans: dict[str, Spans] = {}
+        self._beginnings: dict[str, int] = {}
         self._specials: dict[int, int] = {}
 
     def reset_if_full(self) -> None:
         """Bound the memory of a long stream of calls."""
-        if self._kept > _KEPT_TOKENS:
+        if self._kept_bytes > _KEPT_BYTES:
             self.reset()
 
     def add(self, ids: Ids) -> int:
         """A new piece of known tokens."""
         self.tokens.append(ids)
-        self._kept += len(ids)
+        self._kept_bytes += ids.nbytes + _ENTRY
         return len(self.tokens) - 1
 
     def special(self, token: int) -> int:
@@ -113,6 +115,7 @@ class Pieces:
         found = self._strings.get(text)
         if found is None:
             found = self._strings[text] = self.add(self.tokens[0])
+            self._kept_bytes += len(text) + _ENTRY
             self._open_strings.append((found, text))
         return found
 
@@ -125,6 +128,7 @@ class Pieces:
         found = self._gaps.get(key)
         if found is None:
             found = self._gaps[key] = self.add(self.tokens[0])
+            self._kept_bytes += len(text) + _ENTRY
             self._open_gaps.append((found, key))
         return found
 
@@ -142,7 +146,7 @@ class Pieces:
 
     def _set(self, piece: int, ids: Ids) -> None:
         self.tokens[piece] = ids
-        self._kept += len(ids)
+        self._kept_bytes += ids.nbytes
 
     def _sides(self, text: str, start: int, stop: int) -> tuple[Ids, Ids]:
         left, right = self.plain.ids([text[:start].removesuffix(" "), text[stop:]])
@@ -181,11 +185,11 @@ class Pieces:
 
     def _split(self, window: str, start: int, size: int, masks: int) -> tuple[list[int], int]:
         """A string at a joint, cut at its outer safe boundaries (never inside the filler), and the gap's place among the pieces."""
-        self._kept += len(window)
+        self._kept_bytes += len(window) + _ENTRY
         stop = start + size if start >= 0 else 0
         low, high = 0, len(window)
         if self.plain.separable:
-            first = _BOUNDARY.search(window, 0, start + 1 if start >= 0 else high)
+            first = BOUNDARY.search(window, 0, start + 1 if start >= 0 else high)
             last = _LAST.match(window, max(0, stop - 1))
             low = first.start() if first else 0
             high = max(low, last.end() - 1) if last else high
@@ -198,6 +202,7 @@ class Pieces:
     def cut(self, texts: Iterable[str]) -> None:
         """Cut each text into ``cuts``; new middles are tokenised at once."""
         new = [text for text in dict.fromkeys(texts) if text not in self.cuts]
+        self._kept_bytes += sum(map(len, new)) + _ENTRY * len(new)
         long = [text for text in new if self.is_long(text)]
         self.spans(long)
         self.cuts.update({text: self.prefix(text, self.limit) for text in long})
@@ -212,14 +217,27 @@ class Pieces:
             self.cuts[text] = Cut(text[:i], self.add(ids), text[j:])
 
     def spans(self, texts: Iterable[str]) -> dict[str, Spans]:
-        """Tokens of each text by itself (after the lead), with places in the text. More than ``texts``; not to be changed."""
+        """Tokens of each text by itself (after the lead), with places in the text. More than ``texts``; not to be changed.
+
+        Of a long text these are the tokens of a beginning, more than ``limit``, or all there are.
+        """
         new = [text for text in dict.fromkeys(texts) if text not in self._spans]
+        long, short = [text for text in new if self.is_long(text)], [text for text in new if not self.is_long(text)]
         shift = len(self.plain.lead)
-        for text, found in zip(new, self.plain.spans([self.plain.lead + text if text else "" for text in new]), strict=True):
-            places = np.maximum(found.starts - shift, 0), np.maximum(found.ends - shift, 0)
-            self._spans[text] = Spans(found.ids, *places)
-            self._kept += 5 * len(found.ids)
+        for some, enough in ((long, self.limit), (short, None)):
+            led = [self.plain.lead + text if text else "" for text in some]
+            for text, found in zip(some, self.plain.spans(led, enough=enough), strict=True):
+                places = np.maximum(found.starts - shift, 0), np.maximum(found.ends - shift, 0)
+                self._spans[text] = Spans(found.ids, *places)
+                self._kept_bytes += 3 * found.ids.nbytes + 4 * _ENTRY
         return self._spans
+
+    def beginning(self, text: str) -> int:
+        """The piece of a long text's tokens, as many as ``spans`` has."""
+        found = self._beginnings.get(text)
+        if found is None:
+            found = self._beginnings[text] = self.add(self.spans([text])[text].ids)
+        return found
 
     def prefix(self, text: str, kept: int) -> Cut:
         """The prefix of ``text`` that covers its first ``kept`` tokens (``spans`` must know the text), cut without tokenising it."""
@@ -234,7 +252,7 @@ class Pieces:
 
 def _outer_boundaries(text: str) -> tuple[int, int]:
     """The places of the first and the last safe boundary (they may be one), or (-1, -1)."""
-    first = _BOUNDARY.search(text)
+    first = BOUNDARY.search(text)
     last = _LAST.match(text) if first else None
     return (first.start(), last.end() - 1) if first and last else (-1, -1)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,32 @@ from tokenizers import Tokenizer as Backend
 
 from petkit.errors import DataError, ModelError, raise_problems
 
-__all__ = ["Frame", "Ids", "Plain", "Spans", "encoded", "frame_of", "plain_backend", "plain_tokenizer"]
+__all__ = [
+    "BOUNDARY",
+    "Frame",
+    "Ids",
+    "Plain",
+    "Spans",
+    "encoded",
+    "frame_of",
+    "is_long",
+    "is_separable",
+    "plain_backend",
+    "plain_tokenizer",
+    "read_rows",
+    "spans_of",
+]
 
 Ids = NDArray[np.int32]
+_Read = TypeVar("_Read")
 _HIDDEN: Final = "\ufdd0\ufdd1\ufdd2"
 """Noncharacters before a special token's spelling in the copy, so that no text spells it."""
+BOUNDARY: Final = re.compile(r"(?<=[!-~\w]) (?=[!-~\w])")
+"""A safe boundary: one space between two letters, digits or ASCII marks."""
+_LONG: Final = 10
 _CHUNK: Final = 4096
+_CHUNK_CHARACTERS: Final = 1_000_000
+"""Texts are encoded so many at a time, of so many characters together or a single one: an encoding is some 30 times its text."""
 _PROBES: Final = (
     "The quick (brown) fox: it isn't",
     'say "yes" - no, 3.14 ... N. Korea',
@@ -35,11 +55,11 @@ _PROBES: Final = (
 
 
 class Spans(NamedTuple):
-    """Tokens with their places in the text: ``ids`` (T,) int32, ``starts`` and ``ends`` (T,) int64, in characters."""
+    """Tokens with their places in the text: ``ids`` (T,) int32, ``starts`` and ``ends`` (T,) int32, in characters."""
 
     ids: Ids
-    starts: NDArray[np.int64]
-    ends: NDArray[np.int64]
+    starts: NDArray[np.int32]
+    ends: NDArray[np.int32]
 
     def reach(self, kept: int) -> int:
         """How many characters the first ``kept`` tokens cover; without limit if these are all tokens."""
@@ -67,8 +87,7 @@ class Plain:
     """What the encoder needs of a tokenizer.
 
     ``lead`` is what stands before a cloze's segment: one space for byte-level tokenizers, else nothing.
-    ``separable`` says that tokens(left + " " + right) = tokens(left) + tokens(" " + right) wherever one space stands
-    between two letters, digits or ASCII marks.
+    ``separable`` says that tokens(left + " " + right) = tokens(left) + tokens(" " + right) at every safe boundary.
     """
 
     backend: Backend
@@ -81,30 +100,108 @@ class Plain:
     special_ids: frozenset[int]
     vocab_size: int
 
-    def ids(self, texts: Sequence[str]) -> list[Ids]:
-        """The tokens of each text, (T,) int32, without special tokens."""
-        return [np.array(one.ids, dtype=np.int32) for one in encoded(self.backend, texts, fast=True)]
+    def ids(self, texts: Sequence[str], *, enough: int | None = None) -> list[Ids]:
+        """The tokens of each text, (T,) int32, without special tokens; ``enough`` as for ``encoded``."""
+        found = encoded(self.backend, texts, fast=True, enough=enough if self.separable else None)
+        return [np.array(one.ids, dtype=np.int32) for one in found]
 
-    def spans(self, texts: Sequence[str]) -> list[Spans]:
-        """The tokens of each text with their places."""
-        return [_spans(one) for one in encoded(self.backend, texts, fast=False)]
+    def spans(self, texts: Sequence[str], *, enough: int | None = None) -> list[Spans]:
+        """The tokens of each text with their places; ``enough`` as for ``encoded``."""
+        return spans_of(self.backend, texts, enough=enough if self.separable else None)
 
 
-def encoded(backend: Backend, texts: Sequence[str], *, fast: bool) -> Iterator[Encoding]:
-    """Each text as the backend encodes it, nothing added; ``fast`` leaves out the places. Raises DataError on half a surrogate pair."""
+def spans_of(backend: Backend, texts: Sequence[str], *, enough: int | None = None) -> list[Spans]:
+    """The tokens of each text with their places; ``enough`` as for ``encoded``."""
+    return [_spans(one) for one in encoded(backend, texts, fast=False, enough=enough)]
+
+
+def is_long(text: str, enough: int) -> bool:
+    """Whether more than ``enough`` tokens can be had without reading all of a text: it has many times as many characters."""
+    return len(text) > _LONG * enough
+
+
+def read_rows(
+    read: Callable[..., Sequence[_Read]], size: Callable[[_Read], int], rows: Sequence[Sequence[str]], *, enough: int | None, room: int
+) -> list[list[_Read]]:
+    """The tokens of one or two texts a row, as many as it takes to shorten them to ``enough`` in all.
+
+    Pairs for which it matters which text has more tokens, and of which too little was read to tell, are read whole.
+
+    Args:
+        read: ``Plain.ids``, ``Plain.spans`` or the like. size: how many tokens an item of it has.
+        room: tokens of both texts of a pair.
+    """
+    flat = iter(read([text for row in rows for text in row], enough=enough))
+    found = [[next(flat) for _ in row] for row in rows]
+    if enough is not None:
+        unclear = [i for i, row in enumerate(rows) if _unclear(row, [size(one) for one in found[i]], enough, room)]
+        again = iter(read([text for i in unclear for text in rows[i]]))
+        for i in unclear:
+            found[i] = [next(again) for _ in rows[i]]
+    return found
+
+
+def _unclear(texts: Sequence[str], sizes: Sequence[int], enough: int, room: int) -> bool:
+    """Whether both texts of a pair have to be shortened, and the one that is the shorter by what was read may be the longer one."""
+    if len(texts) < 2 or min(sizes) <= room // 2:
+        return False
+    return any(is_long(text, enough) for text, size in zip(texts, sizes, strict=True) if size == min(sizes))
+
+
+def encoded(backend: Backend, texts: Sequence[str], *, fast: bool, enough: int | None = None) -> Iterator[Encoding]:
+    """Each text as the backend encodes it, nothing added. Raises DataError on half a surrogate pair.
+
+    Args:
+        fast: leave out the places.
+        enough: nobody asks for more than so many tokens of a text, and a long one (``is_long``) is read up to a safe boundary after
+            which there are more; for backends that are separable. None for all of every text.
+    """
     encode = backend.encode_batch_fast if fast else backend.encode_batch
-    for start in range(0, len(texts), _CHUNK):
-        chunk = list(texts[start : start + _CHUNK])
-        try:
-            found = encode(chunk, add_special_tokens=False)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise_problems(DataError, "text that is no Unicode", _surrogates(chunk))
-            raise error
+    sizes = [None if enough is None or not is_long(text, enough) else _LONG * enough for text in texts]
+    for chunk in _chunks(texts, sizes):
+        wanted = [texts[i] for i in chunk]
+        parts = [_beginning(texts[i], sizes[i]) for i in chunk]
+        found = _encoded(encode, parts)
+        while few := [k for k, part in enumerate(parts) if len(part) < len(wanted[k]) and len(found[k].ids) <= (enough or 0)]:
+            for k in few:
+                parts[k] = _beginning(wanted[k], 2 * len(parts[k]))
+            for k, one in zip(few, _encoded(encode, [parts[k] for k in few]), strict=True):
+                found[k] = one
         yield from found
 
 
+def _chunks(texts: Sequence[str], sizes: Sequence[int | None]) -> Iterator[list[int]]:
+    """The numbers of the texts, in order, so many at a time that encoding them takes little memory."""
+    chunk: list[int] = []
+    characters = 0
+    for i, (text, size) in enumerate(zip(texts, sizes, strict=True)):
+        length = len(text) if size is None else size
+        if chunk and (len(chunk) == _CHUNK or characters + length > _CHUNK_CHARACTERS):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(i)
+        characters += length
+    if chunk:
+        yield chunk
+
+
+def _beginning(text: str, size: int | None) -> str:
+    """The text up to its first safe boundary after ``size`` characters; all of it for None, or where there is none."""
+    boundary = None if size is None else BOUNDARY.search(text, size)
+    return text[: boundary.start()] if boundary else text
+
+
+def _encoded(encode: Any, texts: list[str]) -> list[Encoding]:
+    try:
+        found: list[Encoding] = encode(texts, add_special_tokens=False)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise_problems(DataError, "text that is no Unicode", _surrogates(texts))
+        raise error
+    return found
+
+
 def _spans(one: Encoding) -> Spans:
-    places = np.array(one.offsets, dtype=np.int64).reshape(-1, 2)
+    places = np.array(one.offsets, dtype=np.int32).reshape(-1, 2)
     return Spans(np.array(one.ids, dtype=np.int32), places[:, 0], places[:, 1])
 
 
@@ -129,7 +226,7 @@ def plain_tokenizer(tokenizer: Any) -> Plain:
         backend=backend,
         frame=frame_of(tokenizer),
         lead=" " if bytelevel else "",
-        separable=_separable_rules(state) and _separable_probes(backend),
+        separable=is_separable(backend),
         pad_id=int(tokenizer.pad_token_id),
         mask_id=int(tokenizer.mask_token_id),
         unknown_id=tokenizer.unk_token_id,
@@ -200,6 +297,11 @@ def _outline(encoding: Encoding) -> tuple[tuple[int | None, int], ...]:
             found.append((None, kind))
             seen.add(sequence)
     return tuple(found)
+
+
+def is_separable(backend: Backend) -> bool:
+    """Whether tokens(left + " " + right) = tokens(left) + tokens(" " + right) at every safe boundary, by its rules and by trying it."""
+    return _separable_rules(json.loads(backend.to_str())) and _separable_probes(backend)
 
 
 def _separable_rules(state: dict[str, Any]) -> bool:

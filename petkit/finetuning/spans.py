@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Span", "WindowScores", "best_spans", "null_score", "window_spans"]
 
 Float = NDArray[np.float64]
-Int = NDArray[np.int64]
+Places = NDArray[np.int32]
 
 
 class Span(NamedTuple):
@@ -31,8 +31,8 @@ class WindowScores(NamedTuple):
 
     starts: Float
     ends: Float
-    begins: Int
-    stops: Int
+    begins: Places
+    stops: Places
     null: float
 
 

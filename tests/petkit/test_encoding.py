@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -235,9 +238,22 @@ def test_no_rows_encode_to_no_rows() -> None:
 def test_the_cache_forgets_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, rows = Encoder(builders.tokenizer("deberta")), rows_of(a=builders.sentences()[:30])
     first = encoder.clozes(rows, Pattern("{mask}: {a}"), filler="good")
-    monkeypatch.setattr("petkit.encoding.splicing._KEPT_TOKENS", 0)
+    monkeypatch.setattr("petkit.encoding.splicing._KEPT_BYTES", 0)
     again = encoder.clozes(rows, Pattern("{mask}: {a}"), filler="good")
     np.testing.assert_array_equal(first.ids, again.ids)
+
+
+def test_threads_take_turns_and_copies_have_turns_of_their_own() -> None:
+    encoder, pattern = Encoder(builders.tokenizer("wordpiece")), Pattern("{mask}: {a}")
+    parts = [rows_of(a=builders.sentences()[i : i + 40]) for i in range(0, 160, 20)]
+    expected = [encoder.clozes(part, pattern, filler="good") for part in parts]
+    copy = pickle.loads(pickle.dumps(encoder))
+    fresh = Encoder(builders.tokenizer("wordpiece"))
+    with ThreadPoolExecutor(8) as pool:
+        for each in (copy, fresh):
+            found = pool.map(partial(each.clozes, pattern=pattern, filler="good"), parts)
+            for one, other in zip(found, expected, strict=True):
+                np.testing.assert_array_equal(one.ids, other.ids)
 
 
 @given(st.lists(st.integers(0, 9), max_size=12))

@@ -34,10 +34,25 @@ def same(encoded: Encoded, expected: Any) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_one_text_as_the_tokenizer_gives_it(name: str, length: int) -> None:
     tok = builders.tokenizer(name)
-    encoded = Encoder(tok, max_length=length).plain(rows_of(a=TEXTS), task("a"))
+    encoder = Encoder(tok, max_length=length)
+    encoded = encoder.plain(rows_of(a=TEXTS), task("a"))
     same(encoded, tok(list(TEXTS), truncation=True, max_length=length, return_token_type_ids=True))
     whole = [len(ids) for ids in tok(list(TEXTS), truncation=False)["input_ids"]]
-    assert (encoded.dropped + encoded.lengths).tolist() == whole
+    known = [i for i, text in enumerate(TEXTS) if not encoder.is_cut_off(text)]
+    assert [(encoded.dropped + encoded.lengths)[i] for i in known] == [whole[i] for i in known]
+
+
+@pytest.mark.parametrize("length", [8, 9])
+@pytest.mark.parametrize("name", NAMES)
+def test_long_texts_as_the_tokenizer_gives_them(name: str, length: int) -> None:
+    """Of which only the beginning is read, unless both texts of a pair are long."""
+    tok, encoder = builders.tokenizer(name), Encoder(builders.tokenizer(name), max_length=length)
+    texts = [text for text in builders.docstrings() if 200 < len(text) < 600][:30]
+    others = [*texts[1:20], *builders.sentences()[:10], "no"]
+    options: dict[str, Any] = {"truncation": True, "max_length": length, "return_token_type_ids": True}
+    same(encoder.plain(rows_of(a=tuple(texts)), task("a")), tok(texts, **options))
+    for first, second in ((texts, others), (others, texts)):
+        same(encoder.plain(rows_of(a=tuple(first), b=tuple(second)), task("a", "b")), tok(list(first), list(second), **options))
 
 
 @pytest.mark.parametrize("length", [7, 32, 33, 512])

@@ -37,9 +37,9 @@ def tokenised(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     found: Counter[str] = Counter()
     real = tokenizing.encoded
 
-    def counting(backend: Any, texts: Sequence[str], *, fast: bool) -> Iterator[Encoding]:
+    def counting(backend: Any, texts: Sequence[str], **how: Any) -> Iterator[Encoding]:
         found.update(texts)
-        return real(backend, texts, fast=fast)
+        return real(backend, texts, **how)
 
     monkeypatch.setattr(tokenizing, "encoded", counting)
     return found
