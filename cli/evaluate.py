@@ -23,7 +23,6 @@ from petkit.cli.options import (
     KeepBlank,
     ModelName,
     Preset,
-    Quotes,
     TrustRemoteCode,
     pairs,
 )
@@ -94,7 +93,7 @@ def evaluate(
     encoding: Encoding = None,
     drop_blank: DropBlank = False,
     keep_blank: KeepBlank = False,
-    quotes: Quotes = True,
+    no_quotes: Annotated[bool, Option("--no-quotes", help="Quotes mean nothing in CSV and TSV: they enclose no cells.")] = False,
     allow_overlap: Annotated[
         bool,
         Option("--allow-overlap", help="Go on if labelled or development rows of given splits are also test rows; the report says so."),
@@ -142,7 +141,7 @@ def evaluate(
             drop_blank=drop_blank,
             keep_blank=keep_blank,
             encoding=encoding,
-            quotes=quotes,
+            quotes=not no_quotes,  # a pair of flags would leave no room for --measure-development-gain in 80 columns
             allow_overlap=allow_overlap,
             against=earlier,
             device=device,
