@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +40,28 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model",
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
+_alone = threading.RLock()
+"""What ``quiet`` changes belongs to the whole process, and transformers cannot open two checkpoints at a time."""
+
+
+def _anew() -> None:
+    """A forked process begins without the threads that may hold the lock, so with a lock of its own."""
+    global _alone
+    _alone = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_anew)
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No log lines, progress bars or warnings of transformers and the hub inside; as before outside."""
+    """No log lines, progress bars or warnings of transformers and the hub inside; as before outside. One thread at a time."""
+    with _alone, _quietly():
+        yield
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     hub_bars = not are_progress_bars_disabled()
     transformers_logging.set_verbosity(logging.CRITICAL)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 from petkit.backbones import FAMILIES, load_classifier, load_masked_lm, load_tokenizer
+from petkit.backbones.modelfiles import quiet
 from tests import builders
 from tests.petkit.backbones.tiny_models import batch_of, model_of
 
@@ -36,8 +43,6 @@ def test_saved_and_loaded_it_is_the_same_model(family: str, tmp_path: Path, capf
 
 
 def test_loading_restores_the_noise_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from transformers.utils import logging
-
     builders.tiny_masked_lm("bert", tmp_path)
     before = logging.get_verbosity()
     try:
@@ -117,3 +122,85 @@ def test_a_classifier_comes_back_with_its_own_head_and_with_a_new_one_for_other_
     again = load_classifier(str(tmp_path / "c"), ["a", "b", "c"])
     assert torch.equal(again.classifier.weight, first.classifier.weight)
     assert load_classifier(str(tmp_path / "c"), ["a", "b"]).classifier.weight.shape == (2, 32)
+
+
+@pytest.fixture
+def noisy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.INFO)
+    monkeypatch.setattr(logging, "_tqdm_active", True)
+    yield
+    logging.set_verbosity(verbosity)
+
+
+@pytest.mark.usefixtures("noisy")
+def test_several_threads_load_at_a_time(tmp_path: Path) -> None:
+    """Each gets the model, and what loading changes for the whole process is then as before."""
+    builders.tiny_masked_lm("bert", tmp_path)
+    expected = list(load_masked_lm(str(tmp_path)).parameters())
+    with warnings.catch_warnings():
+        filters = list(warnings.filters)
+
+        def load(_: int) -> bool:
+            found = load_masked_lm(str(tmp_path)).to("cpu")
+            return load_tokenizer(str(tmp_path)).is_fast and all(map(torch.equal, expected, found.parameters()))
+
+        with ThreadPoolExecutor(4) as threads:
+            assert all(threads.map(load, range(16)))
+        assert warnings.filters == filters
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (logging.INFO, True)
+
+
+def in_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_noise_is_off_for_one_thread_at_a_time_which_may_ask_twice() -> None:
+    inside, leave, seen = threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        with quiet(), quiet():
+            inside.set()
+            leave.wait(30)
+            seen.append("first")
+
+    def second() -> None:
+        with quiet():
+            seen.append("second")
+
+    one = in_thread(first)
+    assert inside.wait(30)
+    other = in_thread(second)
+    other.join(0.05)
+    assert seen == []
+    leave.set()
+    one.join(30)
+    other.join(30)
+    assert seen == ["first", "second"]
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_process_forked_while_a_thread_loads_can_load() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with quiet():
+            inside.set()
+            leave.wait(30)
+
+    thread = in_thread(hold)
+    assert inside.wait(30)
+    child = multiprocessing.get_context("fork").Process(target=_be_quiet)
+    child.start()
+    child.join(30)
+    leave.set()
+    thread.join(30)
+    child.kill()
+    assert child.exitcode == 0
+
+
+def _be_quiet() -> None:
+    with quiet():
+        pass
