@@ -75,8 +75,8 @@ def few_shot(task: str, out: Path, *, model: str, changes: Mapping[str, Any]) ->
         model=model,
         splits="given:lmbff16",
         methods=("pet",),
-        preset_name="small",
-        changes={"threads": 1, "patterns": "0,1", "pool_limit": 300, "classifier.steps": 100, **changes},
+        preset="small",
+        settings={"threads": 1, "patterns": "0,1", "pool_limit": 300, "classifier.steps": 100, **changes},
         test_limit=1000,
         allow_overlap=task in ALLOW_OVERLAP,
     ).report

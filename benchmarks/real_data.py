@@ -19,7 +19,7 @@ from typing import Any
 from petkit.data import draw_rows, draw_shots, read_rows
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
-from petkit.pipeline import train_run
+from petkit.pipeline import train
 from petkit.report.names import baseline_name
 from petkit.rows import Rows
 
@@ -68,7 +68,7 @@ def run(name: str, seed: int, *, out: Path, model: str, adapt: int, changes: Map
     settings = {"method": "ipet", "seed": seed, "adapt_steps": adapt, **changes}
     place = out / f"seed-{seed}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    return train_run(study.task, out=place, train=labeled, unlabeled=pool, test=test, model=model, changes=settings).report
+    return train(study.task, out=place, train=labeled, unlabeled=pool, test=test, model=model, settings=settings).report
 
 
 def accuracies(report: Mapping[str, Any]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from petkit.builtin.demo_task import task as demo_task
 from petkit.data import draw_shots, read_rows
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
-from petkit.pipeline import train_run
+from petkit.pipeline import train
 from petkit.pvp import Task
 from petkit.rows import Rows
 
@@ -78,15 +78,15 @@ def score(name: str, seed: int, model: str, changes: Mapping[str, Any]) -> tuple
     task, labeled, pool, development = problem(name, seed)
     settings = {"method": "pet", "seed": seed, "threads": 1, "baselines": False, "keep_members": "none", **changes}
     with tempfile.TemporaryDirectory() as folder:
-        report = train_run(
+        report = train(
             task,
             out=Path(folder) / "run",
             train=labeled,
             unlabeled=pool,
             test=development,
             model=model,
-            preset_name="small",
-            changes=settings,
+            preset="small",
+            settings=settings,
         ).report
     scores = report["scores"]
     return scores["ensemble"]["accuracy"], scores["classifier"]["accuracy"], report["trained"]["g0-p0-s0"]["trained_share"]

@@ -13,6 +13,7 @@ from typer import Option
 
 from petkit.cli.options import AsJson, Device
 from petkit.cli.reporter import Reporter, print_json
+from petkit.wording import spelt_as
 
 __all__ = ["demo"]
 
@@ -34,12 +35,13 @@ def demo(
 
     with Reporter(quiet=as_json) as reporter:
         result = run_demo(out, seed=seed, device=device, on_event=reporter.event, on_notice=reporter.notice)
+    classifier = spelt_as(out, result.classifier) if result.classifier else None
     if as_json:
-        print_json({**result.report, "path": str(result.path), "classifier": str(result.classifier)})
+        print_json({**result.report, "path": str(out), "classifier": str(classifier)})
         return
     from petkit.cli.results import show_results
 
-    show_results(result.report, path=result.path, classifier=result.classifier, next_step=False)
+    show_results(result.report, path=out, classifier=classifier, next_step=False)
     Console(highlight=False).print(Text(_own_data(out)), soft_wrap=True)
 
 

@@ -129,8 +129,8 @@ def evaluate(
             seeds=seeds,
             methods=[name.strip() for name in methods.split(",") if name.strip()],
             draw=draw,
-            preset_name=preset,
-            changes=changes,
+            preset=preset,
+            settings=changes,
             unlabeled=unlabeled,
             test=test,
             test_limit=test_limit,
@@ -153,9 +153,9 @@ def evaluate(
         )
     found = compared(result.report, earlier) if earlier is not None else {}
     if as_json:
-        print_json({**result.report, "path": str(result.path), "notices": reporter.notices, **found})
+        print_json({**result.report, "path": str(out), "notices": reporter.notices, **found})
     else:
-        show_compared(result.report, result.path, found)
+        show_compared(result.report, out, found)
     if found.get("regressions"):
         raise typer.Exit(REGRESSION)
 

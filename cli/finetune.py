@@ -11,6 +11,7 @@ from typer import Argument, Option
 
 from petkit.cli.options import AsJson, Deterministic, Device, Encoding, ModelName, Quotes, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
+from petkit.wording import spelt_as
 
 __all__ = ["finetune"]
 
@@ -124,9 +125,8 @@ def finetune(
             on_event=reporter.event,
             on_notice=reporter.notice,
         )
-    paths = {"path": str(out), "model_folder": str(result.model), "predictions": str(result.predictions) if result.predictions else None}
-    if result.development_predictions:
-        paths["development_predictions"] = str(result.development_predictions)
+    named = {"model_folder": result.model, "predictions": result.predictions, "development_predictions": result.development_predictions}
+    paths = {"path": str(out), "predictions": None} | {name: str(spelt_as(Path(out), path)) for name, path in named.items() if path}
     print_json({**result.report, **paths}) if as_json else _show(result.report, paths)
 
 

@@ -17,6 +17,7 @@ from petkit.choices import did_you_mean
 from petkit.cli.options import AsJson, Deterministic, Device, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
 from petkit.errors import SettingsError
+from petkit.wording import spelt_as
 
 __all__ = ["pretrain"]
 
@@ -170,7 +171,10 @@ def _pretrained(files: list[str], settings: Any, out: Path, places: dict[str, An
         except Dismissed as error:  # the first process of several says why, if the launcher leaves it the time
             time.sleep(_GRACE)
             raise Exit(error.code) from None
-    return figures | ({"measured": found} if figures and (found := measured(out)) else {})
+    if not figures:
+        return {}
+    found = measured(out)
+    return {**figures, "model": str(spelt_as(Path(out), Path(figures["model"]))), **({"measured": found} if found else {})}
 
 
 def _objectives(text: str) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from petkit.cli.options import (
     pairs,
 )
 from petkit.cli.reporter import Reporter, print_json
+from petkit.wording import spelt_as
 
 __all__ = ["train"]
 
@@ -71,18 +72,18 @@ def train(
     changes = _changes(config, {"method": method, "seed": seed, "adapt_steps": adapt, "max_length": max_length}, settings)
     mapping = pairs(columns, "--column")
     from petkit.executors import executor_for
-    from petkit.pipeline import train_run
+    from petkit.pipeline import train
 
     with Reporter(quiet=as_json) as reporter, executor_for(workers, device=device) as executor:
-        result = train_run(
+        result = train(
             task,
             train=tuple(train_files) if train_files else None,
             unlabeled=tuple(unlabeled or ()),
             test=test,
             out=str(out),
             model=model,
-            preset_name=preset,
-            changes=changes,
+            preset=preset,
+            settings=changes,
             shots=shots,
             columns=mapping,
             id_column=id_column,
@@ -97,13 +98,14 @@ def train(
             on_event=reporter.event,
             on_notice=reporter.notice,
         )
+    classifier = spelt_as(out, result.classifier) if result.classifier else None
     if as_json:
-        paths = {"path": str(result.path), "classifier": str(result.classifier) if result.classifier else None}
+        paths = {"path": str(out), "classifier": str(classifier) if classifier else None}
         print_json({**result.report, **paths, "notices": reporter.notices})
         return
     from petkit.cli.results import show_results
 
-    show_results(result.report, path=result.path, classifier=result.classifier)
+    show_results(result.report, path=out, classifier=classifier)
 
 
 def _changes(config: Path | None, flags: dict[str, Any], settings: list[str] | None) -> dict[str, Any]:

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from petkit.estimator import PETClassifier
     from petkit.evaluation.study import StudyResult, evaluate
     from petkit.loading import load_task, ready_made
-    from petkit.pipeline import RunResult
-    from petkit.pipeline import train_run as train
+    from petkit.pipeline import RunResult, train
     from petkit.predicting import Classifier, Ensemble
     from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Pattern, Task, Text, Verbalizer
     from petkit.rows import Rows
@@ -33,13 +32,13 @@ _HOMES = {
     "petkit.estimator": ("PETClassifier",),
     "petkit.evaluation.study": ("StudyResult", "evaluate"),
     "petkit.loading": ("load_task", "ready_made"),
-    "petkit.pipeline": ("RunResult",),
+    "petkit.pipeline": ("RunResult", "train"),
     "petkit.predicting": ("Classifier", "Ensemble"),
     "petkit.pvp": ("MASK", "PVP", "SEGMENT_BREAK", "Pattern", "Task", "Text", "Verbalizer"),
     "petkit.rows": ("Rows",),
     "petkit.settings": ("Settings",),
 }
-_NAMES = {name: (home, name) for home, names in _HOMES.items() for name in names} | {"train": ("petkit.pipeline", "train_run")}
+_NAMES = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "MASK",
@@ -75,8 +74,7 @@ def __getattr__(name: str) -> Any:
     """The public names, loaded when first asked for: ``import petkit`` alone loads neither torch nor transformers."""
     if name not in _NAMES:
         raise AttributeError(f"module 'petkit' has no attribute {name!r}")
-    home, attribute = _NAMES[name]
-    return getattr(importlib.import_module(home), attribute)
+    return getattr(importlib.import_module(_NAMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,13 +15,13 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from petkit import pipeline
 from petkit.backbones.modelfiles import quiet
 from petkit.choices import did_you_mean
 from petkit.errors import DataError, SettingsError
 from petkit.files import read_json_checked, staged_directory, write_json
 from petkit.labelnames import named_task
 from petkit.loading import load_task
-from petkit.pipeline import train_run
 from petkit.predicting import Classifier, classifier_folder
 from petkit.pvp import Task
 from petkit.rows import Rows
@@ -69,7 +70,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patterns: Sequence[Any] | None = None,
         columns: Sequence[str] | str | None = None,
         label_column: str = "label",
-        model: str = "builtin",
+        model: str | os.PathLike[str] = "builtin",
         method: str = "pet",
         preset: str = "auto",
         settings: Mapping[str, Any] | None = None,
@@ -253,14 +254,15 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         with tempfile.TemporaryDirectory(prefix="petkit-") as folder:
             out = Path(folder) / "run" if self.out is None else Path(self.out)
             lines = Lines(self.verbose, out, name=type(self).__name__)
-            result = train_run(
+            result = pipeline.train(
                 task,
                 out=out,
                 train=train,
                 unlabeled=pool,
                 model=self.model,
-                preset_name=self.preset,
-                changes=changes,
+                preset=self.preset,
+                settings=changes,
+                keep_blank=True,  # as scikit-learn's own vectorizers do
                 device=self.device,
                 on_event=lines.event,
                 on_notice=lines.notice,

@@ -5,22 +5,25 @@ rows -> [adapt] -> untrained patterns -> members -> ensemble -> (iPET: sets -> m
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from petkit.arguments import names_arguments
 from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_threads, default_token_budget
-from petkit.data import Reading, check_classes, draw_shots, read_rows, separate
+from petkit.data import Labels, Reading, check_classes, draw_shots, separate
 from petkit.data.readers import refuse_empty
 from petkit.ensemble import member_weights
 from petkit.errors import DataError, RunError, SettingsError, raise_problems
 from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
+from petkit.given import Given, path_of, read_given, told_apart, whole_number
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
@@ -38,7 +41,7 @@ from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
 from petkit.withdrawing import withdrawn_if_refused
 
-__all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "train_run"]
+__all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "train"]
 
 OnNotice = Callable[[str], None]
 
@@ -66,20 +69,21 @@ class RunResult:
     """A finished run: its folder, its report as in report.json, and the classifier's folder (None with ``--method tfidf``)."""
 
     path: Path
-    report: dict[str, Any]
+    report: dict[str, Any] = field(repr=False)
     classifier: Path | None
 
 
-def train_run(
-    task: Task | str,
+@names_arguments
+def train(
+    task: Task | str | os.PathLike[str],
     *,
-    out: str | Path,
-    train: str | Sequence[str] | Rows | None = None,
-    unlabeled: str | Sequence[str] | Rows = (),
-    test: str | Rows | None = None,
-    model: str = "builtin",
-    preset_name: str = "auto",
-    changes: Mapping[str, Any] | None = None,
+    out: str | os.PathLike[str],
+    train: Given | None = None,
+    unlabeled: Given | None = (),
+    test: Given | None = None,
+    model: str | os.PathLike[str] = "builtin",
+    preset: str = "auto",
+    settings: Mapping[str, Any] | None = None,
     shots: int | None = None,
     columns: Mapping[str, str] | None = None,
     id_column: str | None = None,
@@ -98,9 +102,12 @@ def train_run(
 
     Args:
         task: a task, a ready-made task's name, or the path of a task file.
-        out: the run folder. train, unlabeled, test: sources (see ``petkit.data.read_rows``) or rows.
+        out: the run folder.
+        train, unlabeled, test: each a file or another source, or a list of them (see ``petkit.data.read_rows``); Rows; a data frame; a
+            ``datasets.Dataset``; or a mapping of columns, such as ``{"text": texts, "label": labels}``. Labels are names. A list of
+            strings is a list of files; unlabelled texts alone are given as ``{"text": texts}``, or as a series or an array.
         model: a checkpoint's folder, a name on the hub, or ``builtin``.
-        preset_name: ``auto`` (by the size of the model), or one of ``petkit.settings.PRESETS``. changes: settings by dotted name.
+        preset: ``auto`` (by the size of the model), or one of ``petkit.settings.PRESETS``. settings: changes to it by dotted name.
         shots: labelled rows to draw per label, by the seed; None takes all.
         columns, id_column, encoding, drop_blank, keep_blank, quotes: see ``petkit.data.read_rows``.
         allow_overlap: labelled rows may equal test rows; stamped on the report.
@@ -108,28 +115,29 @@ def train_run(
 
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
     """
-    task = load_task(task) if isinstance(task, str) else task
+    task = task if isinstance(task, Task) else load_task(path_of("task", task))
     device = choose_device(device)
-    root = Path(out)
+    root = Path(path_of("out", out)).absolute()  # whatever the working directory is meanwhile
+    model = path_of("model", model)
     check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
-    settings = _settings(root, model, preset_name, changes or {}, device)
-    check_patterns(task, settings)
-    check_strategies(settings, model, trust_remote_code=trust_remote_code)
+    resolved = _settings(root, model, preset, settings or {}, device)
+    check_patterns(task, resolved)
+    check_strategies(resolved, model, trust_remote_code=trust_remote_code)
     reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     if encoding is not None:
         reading["encoding"] = encoding
-    data = read_data(task, settings, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
-    _check_data(task, data, settings)
-    if settings.method not in ("supervised", "tfidf"):
-        check_words(task, settings, data.pool, model, trust_remote_code=trust_remote_code)
-    notices = _notices(data, model, settings, begun=(root / MANIFEST).is_file())
+    data = read_data(task, resolved, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
+    _check_data(task, data, resolved)
+    if resolved.method not in ("supervised", "tfidf"):
+        check_words(task, resolved, data.pool, model, trust_remote_code=trust_remote_code)
+    notices = _notices(data, model, resolved, begun=(root / MANIFEST).is_file())
     common = {
         "task": task_spec(task),
         "model": model,
         "device": device,
-        "settings": settings.as_dict(),
-        "seed": settings.seed,
+        "settings": resolved.as_dict(),
+        "seed": resolved.seed,
         "trust_remote_code": trust_remote_code,
     }
     inputs = {name: rows.fingerprint() for name, rows in data.parts().items() if len(rows)} | {"model": checkpoint_digest(model)}
@@ -141,18 +149,18 @@ def train_run(
             on_notice(notice)
         for change in run.version_changes:
             on_notice(f"version changed since the run began: {change}")
-        for notice in computing_on(device, settings.precision):
+        for notice in computing_on(device, resolved.precision):
             on_notice(notice)
-        planner = Planner(task, settings, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
+        planner = Planner(task, resolved, {**common, "model_digest": inputs["model"]}, labeled=len(data.train))
         weights = _execute(run, planner, data, executor, on_event, on_notice)
         classifier = _publish(run, planner, weights, common)
         report = write_report(run, planner, weights, data.facts, inputs)
     return RunResult(root, report, classifier)
 
 
-def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, Any], device: str) -> Settings:
+def _settings(root: Path, model: str, name: str, changes: Mapping[str, Any], device: str) -> Settings:
     """The resolved settings. What depends on the machine (threads, precision) is taken from the run's folder if there is one."""
-    base = preset(preset_for(parameters_of(model)) if preset_name == "auto" else preset_name)
+    base = preset(preset_for(parameters_of(model)) if name == "auto" else name)
     machine: dict[str, Any] = {"threads": default_threads(), "precision": default_precision(device)}
     machine["token_budget"] = default_token_budget(device)
     known = recorded(root).get("settings", {})
@@ -182,27 +190,27 @@ def parameters_of(model: str) -> int:
 def read_data(
     task: Task,
     settings: Settings,
-    train: str | Sequence[str] | Rows | None,
-    unlabeled: str | Sequence[str] | Rows,
-    test: str | Rows | None,
+    train: Given | None,
+    unlabeled: Given | None,
+    test: Given | None,
     *,
     shots: int | None,
     allow_overlap: bool,
     reading: Mapping[str, Any],
 ) -> Data:
     """Read, draw and separate the rows (contract: no test text among the others)."""
-    named = {"--train": train, "--unlabeled": unlabeled, "--test": test}
+    if shots is not None and not whole_number(shots):
+        raise SettingsError(f"--shots is {shots!r}, a {type(shots).__name__}; a whole number from 0 on is legal, or none for all rows")
+    given = {name: told_apart(name, one, task) for name, one in (("train", train), ("unlabeled", unlabeled), ("test", test))}
+    named = {f"--{name}": one for name, one in given.items()}
     refuse_empty(named)
     _check_standard_input(named)
     readings: list[Reading] = []
-    empty = Rows((), {name: () for name in task.fields})
 
-    def rows_of(source: Any, labels: str) -> Rows:
-        if isinstance(source, Rows):
-            return source
-        return read_rows(source, task, labels=labels, report=readings.append, **reading) if source else empty  # type: ignore[arg-type]
+    def rows_of(name: str, labels: Labels) -> Rows:
+        return read_given(name, given[name], task, labels=labels, reading=reading, report=readings.append)
 
-    labeled, pool, tested = rows_of(train, "required"), rows_of(unlabeled, "ignored"), rows_of(test, "optional")
+    labeled, pool, tested = rows_of("train", "required"), rows_of("unlabeled", "ignored"), rows_of("test", "optional")
     undrawn = len(labeled)
     if shots is not None and len(labeled):
         rng = stream(settings.seed, "shots")
@@ -225,12 +233,11 @@ def read_data(
 
 def _check_standard_input(sources: Mapping[str, Any]) -> None:
     """Raise DataError if ``-`` is given for more than one part; within a part, ``read_rows`` sees to it."""
-    flags = [flag for flag, source in sources.items() if source == "-" or (isinstance(source, list | tuple) and "-" in source)]
+    flags = [
+        flag for flag, given in sources.items() if isinstance(given, tuple) and any(isinstance(one, str) and one == "-" for one in given)
+    ]
     if len(flags) > 1:
         raise DataError(f"standard input (-) can be read once, and it is given for {' and '.join(flags)}")
-
-
-_UNLABELED: Final = "--unlabeled; in Python the argument unlabeled"
 
 
 def _check_data(task: Task, data: Data, settings: Settings) -> None:
@@ -241,9 +248,9 @@ def _check_data(task: Task, data: Data, settings: Settings) -> None:
     if settings.method in ("supervised", "tfidf") and not len(data.train):
         raise DataError(f"--method {settings.method} learns from labelled rows only; {_no_rows(data)}")
     if settings.method not in ("supervised", "tfidf") and len(data.pool) < 2:
-        raise DataError(f"--method {settings.method} needs at least 2 unlabelled rows ({_UNLABELED}), and {_pool_left(data)}")
+        raise DataError(f"--method {settings.method} needs at least 2 unlabelled rows (--unlabeled), and {_pool_left(data)}")
     if settings.adapt_steps and len(data.pool) < 20:
-        raise DataError(f"--adapt needs at least 20 unlabelled rows ({_UNLABELED}), and {_pool_left(data)}")
+        raise DataError(f"--adapt needs at least 20 unlabelled rows (--unlabeled), and {_pool_left(data)}")
 
 
 def _no_rows(data: Data) -> str:

@@ -13,14 +13,16 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForSequenceClassification
 
+from petkit.arguments import names_arguments
 from petkit.backbones import FAMILIES, MaskedLM, load_masked_lm, load_tokenizer
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained
 from petkit.classifier import predict_logits
 from petkit.compute import autocast_dtype, choose_device, default_precision, default_token_budget
 from petkit.encoding import Encoder
 from petkit.encoding.shared import Encoders
-from petkit.errors import DataError, ModelError
+from petkit.errors import DataError, ModelError, raise_problems
 from petkit.files import read_json_checked
+from petkit.given import Frame
 from petkit.losses import mix_scores, soft_labels
 from petkit.pvp import PVP, Task
 from petkit.results import CARD, ENSEMBLE, no_result
@@ -29,11 +31,14 @@ from petkit.runs import recorded
 from petkit.scoring import score_rows
 from petkit.settings import Settings, from_dict
 from petkit.taskspec import task_from_spec
+from petkit.textcolumns import is_table, text_columns
+from petkit.wording import many, quoted, shortened
 
 __all__ = ["Classifier", "Ensemble", "Member", "Predictor", "Texts", "classifier_folder", "rows_of"]
 
-Texts = Rows | Sequence[str] | Sequence[Sequence[str]] | Sequence[Mapping[str, str]]
-"""What can be classified: rows; strings, for a task of one field; tuples, in the order of the fields; dicts, by field."""
+Texts = Rows | Iterable[str] | Iterable[Sequence[str]] | Iterable[Mapping[str, str]] | Mapping[str, Iterable[Any]] | Frame
+"""What can be classified: rows; strings, for a task of one field; tuples, in the order of the fields; dicts, by field; columns by field
+(a dict, a data frame, a ``datasets.Dataset``), of which those beside the fields are not read."""
 
 _SCHEMA: Final = 1
 _TOKENS: Final = 8192
@@ -68,7 +73,12 @@ class Classifier:
     encoder: Encoder
     token_budget: int = _TOKENS
 
+    def __repr__(self) -> str:
+        """In short, without the model's layers."""
+        return f"<Classifier: task {self.task.name}, labels {shown_labels(self.labels)}>"
+
     @classmethod
+    @names_arguments
     def load(cls, path: str | Path, *, device: str = "auto") -> Classifier:
         """Open a run folder, or the classifier folder in it (which may have been copied elsewhere).
 
@@ -121,7 +131,12 @@ class Ensemble:
     settings: Settings
     members: tuple[Member, ...]
 
+    def __repr__(self) -> str:
+        """In short, without the models' layers."""
+        return f"<Ensemble: task {self.task.name}, labels {shown_labels(self.labels)}, {many(len(self.members), 'member')}>"
+
     @classmethod
+    @names_arguments
     def load(cls, path: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Ensemble:
         """Open the ensemble of a run folder.
 
@@ -169,16 +184,23 @@ def rows_of(texts: Texts, fields: Sequence[str]) -> Rows:
     """Texts as rows with these fields; rows pass as they are.
 
     Raises DataError, naming the texts' places, for values that are no strings, a string where there are several fields, a tuple of
-    another length, a field that is not there.
+    another length, a field or column that is not there.
 
     >>> rows_of([("a", "b")], ("premise", "hypothesis")).row(0)
     {'premise': 'a', 'hypothesis': 'b'}
     """
     if isinstance(texts, Rows):
+        there = ", ".join(map(repr, texts.fields)) or "none"
+        lacking = [f"the rows have no field {name!r}; they have {there}" for name in fields if name not in texts.fields]
+        raise_problems(DataError, "texts", lacking)
         return texts
-    if isinstance(texts, str):
-        raise DataError("one string is given where a list of texts is needed; write [text]")
-    rows = [_row(text, fields, place) for place, text in enumerate(texts, start=1)]
+    if isinstance(texts, (str, bytes)) or (not isinstance(texts, Iterable) and not is_table(texts)):
+        raise DataError(f"{_shown(texts)}, is given where a list of texts is needed; write [text]")
+    if is_table(texts):
+        columns = text_columns(texts, fields)
+        return Rows(tuple(map(str, range(len(columns[fields[0]])))), columns)
+    listed: Any = texts
+    rows = [_row(text, fields, place) for place, text in enumerate(listed, start=1)]
     return Rows(tuple(str(i) for i in range(len(rows))), {name: tuple(row[name] for row in rows) for name in fields})
 
 
@@ -196,6 +218,11 @@ def _row(text: Any, fields: Sequence[str], place: int) -> Mapping[str, str]:
     if odd:
         raise DataError(f"text {place} must give the fields {', '.join(fields)} as strings; {', '.join(odd)}")
     return values
+
+
+def shown_labels(labels: Sequence[str], *, most: int = 10) -> str:
+    """Labels for a line: the first ones, and how many others there are."""
+    return ", ".join(shortened(list(map(quoted, labels)), most=most, what="more"))
 
 
 def _shown(value: object) -> str:

@@ -201,6 +201,10 @@ class Verbalizer:
 
     mapping: Mapping[str, str | Sequence[str]]
 
+    def __hash__(self) -> int:
+        """Equal verbalizers have equal hashes, in whatever order their labels are: two mappings with the same items are equal."""
+        return hash(frozenset(zip(self.labels, self.words, strict=True)))
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels in order."""

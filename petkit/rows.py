@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import operator
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from petkit.wording import many
 
 __all__ = ["UNLABELED", "Rows"]
 
@@ -16,7 +21,11 @@ UNLABELED = -1
 class Rows:
     """N rows of a task: the texts by field name, an id each, and label indices.
 
-    ``labels`` holds an index into the task's labels per row, or ``UNLABELED``; ``()`` means that no row has one.
+    ``labels`` holds an index into the task's labels per row, or ``UNLABELED``; ``()`` means that no row has one. Lists and arrays are
+    taken for tuples.
+
+    Raises ValueError for columns of different lengths, for ids and texts that are no strings, and for labels that are no such indices.
+    That ids are unique is asked where they must be: the rows of several files may share some.
 
     >>> rows = Rows(ids=("a", "b"), fields={"text": ("good", "bad")}, labels=(1, 0))
     >>> len(rows), rows.row(1)
@@ -30,10 +39,20 @@ class Rows:
     labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        sizes = {len(self.ids), *(len(column) for column in self.fields.values())}
-        sizes |= {len(self.labels)} if self.labels else set()
+        columns = {"ids": _strings("ids", self.ids), **{name: _strings(f"field {name!r}", self.fields[name]) for name in self.fields}}
+        labels = _indices(self.labels)
+        sizes = {len(column) for column in columns.values()} | ({len(labels)} if labels else set())
         if len(sizes) > 1:
             raise ValueError(f"columns of different lengths: {sorted(sizes)}")
+        self._set(columns.pop("ids"), columns, labels)
+
+    def _set(self, ids: tuple[str, ...], fields: Mapping[str, tuple[str, ...]], labels: tuple[int, ...]) -> None:
+        for name, value in (("ids", ids), ("fields", fields), ("labels", labels)):
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        """In short, however many rows there are."""
+        return f"<Rows: {many(len(self), 'row')}, {self.labeled} labelled, fields {', '.join(self.fields) or 'none'}>"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -50,10 +69,10 @@ class Rows:
     def select(self, indices: Iterable[int]) -> Rows:
         """The rows at ``indices``, in that order."""
         chosen = list(indices)
-        return Rows(
-            ids=tuple(self.ids[i] for i in chosen),
-            fields={name: tuple(column[i] for i in chosen) for name, column in self.fields.items()},
-            labels=tuple(self.labels[i] for i in chosen) if self.labels else (),
+        return _made(
+            tuple(self.ids[i] for i in chosen),
+            {name: tuple(column[i] for i in chosen) for name, column in self.fields.items()},
+            tuple(self.labels[i] for i in chosen) if self.labels else (),
         )
 
     def with_labels(self, labels: Sequence[int]) -> Rows:
@@ -77,8 +96,45 @@ class Rows:
         names = list(parts[0].fields)
         labelled = any(part.labels for part in parts)
         labels = [label for part in parts for label in (part.labels or (UNLABELED,) * len(part))]
-        return Rows(
-            ids=tuple(i for part in parts for i in part.ids),
-            fields={name: tuple(t for part in parts for t in part.fields[name]) for name in names},
-            labels=tuple(labels) if labelled else (),
+        return _made(
+            tuple(i for part in parts for i in part.ids),
+            {name: tuple(t for part in parts for t in part.fields[name]) for name in names},
+            tuple(labels) if labelled else (),
         )
+
+
+def _made(ids: tuple[str, ...], fields: Mapping[str, tuple[str, ...]], labels: tuple[int, ...]) -> Rows:
+    """Rows of rows that were checked."""
+    rows = object.__new__(Rows)
+    rows._set(ids, fields, labels)
+    return rows
+
+
+def _strings(name: str, values: Any) -> tuple[str, ...]:
+    """A column as a tuple; ValueError, naming it, for what is no column of strings."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ValueError(f"{name}: a sequence of strings is needed, not {_shown(values)}")
+    column = tuple(values)
+    for place, value in enumerate(column, start=1):
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: each must be a string, and number {place} is {_shown(value)}")
+    return column
+
+
+def _indices(values: Any) -> tuple[int, ...]:
+    """Label indices as a tuple of int; ValueError for labels by name, and for numbers that are no index."""
+    found = []
+    for place, value in enumerate(values, start=1):
+        try:
+            index = operator.index(value)
+        except TypeError:
+            index = UNLABELED - 1
+        if index < UNLABELED:
+            legal = f"the place of a label among the task's, from 0 on, or {UNLABELED} for none"
+            raise ValueError(f"labels: legal is {legal}; number {place} is {_shown(value)}")
+        found.append(int(index))
+    return tuple(found)
+
+
+def _shown(value: object) -> str:
+    return f"{reprlib.repr(value)} ({type(value).__name__})"

@@ -9,12 +9,13 @@ from typing import Any
 from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
 from petkit.encoding import Encoder
 from petkit.encoding.shared import units_encoder
+from petkit.errors import RunError
 from petkit.pvp import Task
 from petkit.rowfiles import load_rows
 from petkit.rows import Rows
 from petkit.settings import Settings, from_dict
 from petkit.taskspec import task_from_spec
-from petkit.units import UnitContext
+from petkit.units import StageRecord, UnitContext
 
 __all__ = ["ADAPT", "ROWS", "SHARED", "Stage"]
 
@@ -48,10 +49,18 @@ class Stage:
         )
 
     def rows(self, part: str) -> Rows:
-        """``train``, ``pool`` or ``test``; empty if the run has none."""
-        units = [ROWS, *([SHARED] if SHARED in self.context.needed else [])]
-        paths = [path for path in (self.context.need(unit) / f"{part}.parquet" for unit in units) if path.exists()]
-        return load_rows(paths[0]) if paths else Rows((), {name: () for name in self.task.fields})
+        """``train``, ``pool`` or ``test``; empty if the run has none, as the records of the units that hold rows say.
+
+        Raises RunError for rows that a record names and that are not there.
+        """
+        for unit in (ROWS, *([SHARED] if SHARED in self.context.needed else [])):
+            folder = self.context.need(unit)
+            path = folder / f"{part}.parquet"
+            if path.exists():
+                return load_rows(path)
+            if part in StageRecord.read(folder).record.get("rows", {}):
+                raise RunError(f"{path} is missing, which the unit {folder.name} made; run the same command again to make it again")
+        return Rows((), {name: () for name in self.task.fields})
 
     def masked_lm(self) -> MaskedLM:
         """The checkpoint as a masked language model, on the device."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
-__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "quoted", "shortened", "verb"]
+__all__ = ["NAMED_PLACES", "Places", "flag_for", "many", "plural", "quoted", "shortened", "spelt_as", "verb"]
 
 NAMED_PLACES: Final = 5
 """How many places a message names; all are counted."""
@@ -59,6 +60,16 @@ def shortened(lines: Sequence[str], *, most: int = NAMED_PLACES, what: str = "mo
     """
     left = len(lines) - most
     return [*lines[:most], *([f"and {left} {what}"] if left > 0 else [])]
+
+
+def spelt_as(folder: Path, path: Path) -> Path:
+    """A path in a folder, spelt as the user spelt the folder.
+
+    >>> spelt_as(Path("run"), Path("run").absolute() / "model").as_posix()
+    'run/model'
+    """
+    whole = folder.absolute()
+    return folder / path.relative_to(whole) if path.is_relative_to(whole) else path
 
 
 def flag_for(flag: str, value: str) -> str:

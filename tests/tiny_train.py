@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit import files, training
-from petkit.pipeline import RunResult, train_run
+from petkit.pipeline import RunResult, train
 from petkit.pvp import Task
 from petkit.report import run_page as pages
 from petkit.rows import Rows
@@ -76,16 +76,16 @@ def tiny_run(
     figures: bool = False,
     **changes: Any,
 ) -> RunResult:
-    """The run; ``settings`` are added to ``SETTINGS``, ``changes`` replace arguments of ``train_run``; ``figures`` in its page if asked."""
+    """The run; ``settings`` are added to ``SETTINGS``, ``changes`` replace arguments of ``train``; ``figures`` in its page if asked."""
     given: dict[str, Any] = {
         "task": TASK,
         **tiny_data(),
         "model": str(model),
         "device": "cpu",
-        "changes": {**SETTINGS, "method": method, **(settings or {})},
+        "settings": {**SETTINGS, "method": method, **(settings or {})},
     }
     with nullcontext() if figures else without_figures():
-        return train_run(**{**given, **changes}, out=folder)
+        return train(**{**given, **changes}, out=folder)
 
 
 @contextmanager

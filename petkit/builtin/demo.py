@@ -9,7 +9,7 @@ from typing import Any
 from petkit.builtin.demo_data import demo_parts, labeled_rows
 from petkit.builtin.demo_task import task
 from petkit.executors import OnEvent, silent
-from petkit.pipeline import RunResult, ignore, train_run
+from petkit.pipeline import RunResult, ignore, train
 
 __all__ = ["PER_LABEL", "SETTINGS", "run_demo"]
 
@@ -48,15 +48,15 @@ def run_demo(
     """
     parts = demo_parts()
     labeled, pool = labeled_rows(parts["train"], per_label=PER_LABEL, seed=seed)
-    return train_run(
+    return train(
         task,
         out=out,
         train=labeled,
         unlabeled=pool,
         test=parts[part],  # type: ignore[index]
         model=model,
-        preset_name="small",
-        changes={**SETTINGS, "seed": seed, **(changes or {})},
+        preset="small",
+        settings={**SETTINGS, "seed": seed, **(changes or {})},
         device=device,
         on_event=on_event,
         on_notice=on_notice,

@@ -5,26 +5,27 @@ The parts: ``readers`` (sources to records), ``rows`` (records to rows), ``draws
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, count
-from pathlib import Path
 from typing import Any
 
-from petkit.data.arrow import dataset_records
 from petkit.data.draws import draw_rows, draw_shots
 from petkit.data.overlap import Separated, normalise, separate
 from petkit.data.problems import Problems, Record, listed
 from petkit.data.readers import iter_records, records_of, source_identity, source_name, source_stem
 from petkit.data.rows import COLUMN_FLAG, Columns, Gatherer, Labels, Reading, choose_columns
+from petkit.data.tables import table_records
 from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.pvp import Task
 from petkit.rows import Rows
-from petkit.textcolumns import is_dataset
+from petkit.textcolumns import is_table
+from petkit.wording import shortened
 
 Source = Any
-"""A path or a name as ``str`` or ``Path``, a ``datasets.Dataset``, or a sequence of these."""
+"""A path or a name as ``str`` or ``Path``, a table in memory (see ``petkit.textcolumns.is_table``), or a sequence of these."""
 
 __all__ = [
     "Labels",
@@ -52,18 +53,21 @@ def read_rows(
     keep_blank: bool = False,
     encoding: str = ENCODING,
     quotes: bool = True,
+    called: str | None = None,
     report: Callable[[Reading], None] | None = None,
 ) -> Rows:
     """Read the rows of a task from one source, or from several, one after the other.
 
     Args:
-        source: a file, folder, ``hub:NAME[@CONFIG][:SPLIT]`` or ``-`` (see ``readers``), a ``datasets.Dataset``, or a list of them.
+        source: a file, folder, ``hub:NAME[@CONFIG][:SPLIT]`` or ``-`` (see ``readers``), a frame, a ``datasets.Dataset``, a dict of
+            columns, or a list of them.
         task: whose fields and labels to read.
         labels: "required" in every row; "optional": a row, or all, may lack one; "ignored": not read.
         columns: field (or ``label``) -> the column that holds it, where the names differ.
         id_column: column of unique row ids; None makes ids of file name and row number (``train:17``).
         drop_blank, keep_blank: leave out, or take, rows with a missing, empty or blank text; neither: an error.
         encoding, quotes: see ``readers.iter_records``.
+        called: what ids and messages call a table in memory; None: data set 1, data set 2 ...
         report: is given a Reading per source.
 
     Raises DataError that names every problem of every source, and SettingsError for options that contradict each other.
@@ -71,8 +75,8 @@ def read_rows(
     if drop_blank and keep_blank:
         raise SettingsError("--drop-blank and --keep-blank exclude each other")
     chosen = choose_columns(task, labels=labels, columns=columns or {}, id_column=id_column)
-    held = [source] if isinstance(source, (str, Path)) or is_dataset(source) else list(source)
-    sources = [f"data set {place}" if is_dataset(one) else str(one) for place, one in enumerate(held, start=1)]
+    held = [source] if isinstance(source, (str, os.PathLike)) or is_table(source) else list(source)
+    sources = [_called(called, place, len(held)) if is_table(one) else os.fspath(one) for place, one in enumerate(held, start=1)]
     _check_sources(sources)
     parts: list[Rows] = []
     failures: list[str] = []
@@ -80,7 +84,7 @@ def read_rows(
         problems = Problems(source_name(name))
         gatherer = Gatherer(task, chosen, problems, labels=labels, stem=stem, drop_blank=drop_blank, keep_blank=keep_blank)
         try:
-            records = dataset_records(given) if is_dataset(given) else records_of(name, problems, encoding=encoding, quotes=quotes)
+            records = table_records(given, problems) if is_table(given) else records_of(name, problems, encoding=encoding, quotes=quotes)
             parts.append(_gather(records, gatherer, problems))
         except DataError as error:
             failures.append(str(error))
@@ -88,7 +92,7 @@ def read_rows(
         if report is not None:
             report(gatherer.reading)
     if failures:
-        raise DataError("\n".join(failures))
+        raise DataError("\n".join(shortened(failures, what="more sources")))
     _check_ids(parts, sources, chosen)
     return Rows.concat(parts)
 
@@ -137,6 +141,10 @@ def _gather(records: Iterable[Record], gatherer: Gatherer, problems: Problems) -
     gatherer.finish()
     problems.stop()
     return gatherer.rows
+
+
+def _called(name: str | None, place: int, of: int) -> str:
+    return name if name and of == 1 else f"{name or 'data set'} {place}"
 
 
 def _check_sources(sources: Sequence[str]) -> None:

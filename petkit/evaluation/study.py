@@ -5,12 +5,15 @@ rows, splits -> estimate -> [adapt] -> untrained patterns -> every cell -> repor
 
 from __future__ import annotations
 
+import os
+import reprlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from petkit.arguments import names_arguments
 from petkit.choices import did_you_mean, legal_are
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
 from petkit.data.readers import refuse_empty
@@ -25,6 +28,7 @@ from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import find_sources, source_notices
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
+from petkit.given import path_of, whole_number
 from petkit.loading import load_task
 from petkit.memory import memory_explained
 from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
@@ -37,7 +41,8 @@ from petkit.report.names import shots_name
 from petkit.rowfiles import save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, read_status
-from petkit.settings import Settings, apply_changes, batch_problems, preset, preset_for
+from petkit.settings import Settings, apply_changes, batch_problems, preset_for
+from petkit.settings import preset as preset_of
 from petkit.taskspec import task_spec
 from petkit.units import Unit
 
@@ -52,24 +57,25 @@ class StudyResult:
     """A finished study: its folder, and its report as in report.json."""
 
     path: Path
-    report: dict[str, Any]
+    report: dict[str, Any] = field(repr=False)
 
 
+@names_arguments
 def evaluate(
-    tasks: Task | str | Sequence[Task | str],
+    tasks: Task | str | os.PathLike[str] | Sequence[Task | str | os.PathLike[str]],
     *,
-    data: str | Path | Sequence[str | Path],
-    out: str | Path,
-    model: str = "builtin",
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    model: str | os.PathLike[str] = "builtin",
     shots: Sequence[int] | None = None,
     splits: int | str = 5,
     seeds: int = 1,
     methods: Sequence[str] = DEFAULT_METHODS,
     draw: str | None = None,
-    preset_name: str = "auto",
-    changes: Mapping[str, Any] | None = None,
-    unlabeled: str | None = None,
-    test: str | None = None,
+    preset: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    unlabeled: str | os.PathLike[str] | None = None,
+    test: str | os.PathLike[str] | None = None,
     test_limit: int | None = None,
     pool_from_test: int = 0,
     measure_development_gain: bool = False,
@@ -97,7 +103,7 @@ def evaluate(
         seeds: of training, per split; they count on from the setting ``seed``, which draws the splits.
         methods: of ``petkit.evaluation.METHODS``.
         draw: ``per-class`` (None too), or ``by-chance``: shots x labels rows, imbalance kept. Given splits take neither shots nor draw.
-        changes: settings by dotted name. unlabeled, test: files in the place of those in ``data``.
+        preset, settings: as ``petkit.train`` takes them. unlabeled, test: files in the place of those in ``data``.
         test_limit: test rows, at most. pool_from_test: so many test rows are the pool, and leave the test.
         measure_development_gain: also find out what choosing by development rows would have gained; no result changes.
         calibration_folds: for the temperature of plain fine-tuning, so many further trainings per cell; 0 for none.
@@ -107,30 +113,37 @@ def evaluate(
 
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
     """
-    root, device, began = Path(out), choose_device(device), time.monotonic()
-    loaded = [load_task(task) if isinstance(task, str) else task for task in ([tasks] if isinstance(tasks, (str, Task)) else tasks)]
+    _check_counts(methods, shots, splits, seeds, calibration_folds, test_limit, pool_from_test, workers)
+    seeds, calibration_folds, pool_from_test, workers = map(int, (seeds, calibration_folds, pool_from_test, workers))  # numpy's too
+    test_limit, shots = test_limit and int(test_limit), shots if shots is None else [int(number) for number in shots]
+    device, began = choose_device(device), time.monotonic()
+    root = Path(path_of("out", out)).absolute()  # whatever the working directory is meanwhile
+    named = [tasks] if isinstance(tasks, (str, os.PathLike, Task)) else list(tasks)
+    loaded = [task if isinstance(task, Task) else load_task(path_of("task", task)) for task in named]
     methods = in_order(methods)
     given = splits if isinstance(splits, str) else None
     _check(loaded, methods, shots, splits, draw, seeds, calibration_folds)
+    model = path_of("model", model)
+    unlabeled, test = (path_of(name, one) if one is not None else None for name, one in (("unlabeled", unlabeled), ("test", test)))
     how = _DRAWS[draw or "per-class"] if given is None else "given"
     draws = Draws(tuple(dict.fromkeys(shots or (16,))), int(splits) if given is None else 0, how, 0, measure_development_gain)
     if set(methods) - {"tfidf", "majority"}:
         check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
-    settings, chosen_preset = _settings(root, model, preset_name, changes or {}, device)
-    check_strategies(settings, model, trust_remote_code=trust_remote_code)
-    draws = replace(draws, seed=settings.seed)
-    places = [str(place) for place in ([data] if isinstance(data, (str, Path)) else data)]
+    resolved, chosen_preset = _settings(root, model, preset, settings or {}, device)
+    check_strategies(resolved, model, trust_remote_code=trust_remote_code)
+    draws = replace(draws, seed=resolved.seed)
+    places = [path_of("data", place) for place in ([data] if isinstance(data, (str, os.PathLike)) else data)]
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
     sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test)
     reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
-    rows = _read(loaded, sources, draws, **options, pool_limit=settings.pool_limit, allow_overlap=allow_overlap, reading=reading)
-    _check_rows(loaded, rows, methods, settings, model, trust_remote_code)
-    plans = tuple(_task_plan(task, index, rows[index], model, settings, trust_remote_code) for index, task in enumerate(loaded))
-    seed_numbers = tuple(range(settings.seed, settings.seed + seeds))
-    study = Study(plans, seed_numbers, methods, settings, preset(chosen_preset), calibration_folds, measure_development_gain)
+    rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
+    _check_rows(loaded, rows, methods, resolved, model, trust_remote_code)
+    plans = tuple(_task_plan(task, index, rows[index], model, resolved, trust_remote_code) for index, task in enumerate(loaded))
+    seed_numbers = tuple(range(resolved.seed, resolved.seed + seeds))
+    study = Study(plans, seed_numbers, methods, resolved, preset_of(chosen_preset), calibration_folds, measure_development_gain)
     asked = _asked(study, model, chosen_preset, draws, options, allow_overlap)
     facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
     compared = {"kind": "study", "study": asked, "tasks": task_entries(study, facts)}
@@ -151,7 +164,7 @@ def evaluate(
     with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run:
         for change in run.version_changes:
             on_notice(f"version changed since the study began: {change}")
-        for notice in (*notices, *computing_on(device, settings.precision)):
+        for notice in (*notices, *computing_on(device, resolved.precision)):
             on_notice(notice)
         driver = _Driver(run, plan, executor, workers, on_progress, on_notice)
         driver.take_rows(parts)
@@ -170,6 +183,34 @@ def _measured(root: Path, workers: int, seconds: float) -> dict[str, Any]:
         "seconds_of_last_call": round(seconds, 1),
         "workers": workers,
     }
+
+
+def _check_counts(
+    methods: Any, shots: Any, splits: Any, seeds: Any, folds: Any, test_limit: Any, pool_from_test: Any, workers: Any
+) -> None:
+    """Raise SettingsError that names every number that is none or out of range, and what is no list."""
+    listed = isinstance(shots, (list, tuple, range)) or hasattr(shots, "tolist")
+    rules = [
+        (not isinstance(methods, str), f"--methods is {methods!r}, one string; a list such as {[methods]!r} is legal"),
+        (shots is None or listed, f"--shots is {shots!r}; a list of whole numbers such as [4, 16] is legal, or none for 16"),
+        (
+            shots is None or not listed or all(map(whole_number, shots)),
+            f"--shots is {reprlib.repr(shots)}; each must be a whole number, at least 1",
+        ),
+        (isinstance(splits, str) or whole_number(splits), f"--splits is {splits!r}; a whole number is legal, or given"),
+        (whole_number(seeds), f"--seeds is {seeds!r}; a whole number, at least 1, is legal"),
+        (whole_number(folds), f"--calibration-folds is {folds!r}; 0 or at least 2 is legal"),
+        (
+            test_limit is None or (whole_number(test_limit) and test_limit >= 1),
+            f"--test-limit is {test_limit!r}; a whole number, at least 1, is legal, or none for all test rows",
+        ),
+        (
+            whole_number(pool_from_test) and pool_from_test >= 0,
+            f"--pool-from-test is {pool_from_test!r}; a whole number is legal, 0 for none",
+        ),
+        (whole_number(workers) and workers >= 1, f"--workers is {workers!r}; a whole number, at least 1, is legal"),
+    ]
+    raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])
 
 
 def _check(
@@ -208,15 +249,15 @@ def _check(
         check_setfit()
 
 
-def _settings(root: Path, model: str, preset_name: str, changes: Mapping[str, Any], device: str) -> tuple[Settings, str]:
+def _settings(root: Path, model: str, chosen: str, changes: Mapping[str, Any], device: str) -> tuple[Settings, str]:
     """The settings and the name of the preset. One thread for each process, since cells run side by side; what depends on the
     machine is taken from the study's folder if there is one."""
-    name = preset_for(parameters_of(model)) if preset_name == "auto" else preset_name
+    name = preset_for(parameters_of(model)) if chosen == "auto" else chosen
     machine: dict[str, Any] = {"threads": 1, "precision": default_precision(device), "token_budget": default_token_budget(device)}
     if (root / MANIFEST).is_file():
         recorded = read_status(root).manifest["settings"].get("settings", {})
         machine |= {key: recorded[key] for key in machine if key in recorded}
-    return apply_changes(preset(name), {**machine, **changes}), name
+    return apply_changes(preset_of(name), {**machine, **changes}), name
 
 
 def _read(tasks: Sequence[Task], sources: Sequence[Any], draws: Draws, **options: Any) -> list[TaskRows]:

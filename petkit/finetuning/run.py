@@ -83,7 +83,7 @@ def finetune(
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
     """
     told: list[str] = []
-    chosen, root = kind_of(kind), Path(out)
+    chosen, root = kind_of(kind), Path(out).absolute()  # whatever the working directory is meanwhile
     given = settings or FinetuneSettings()
     model, resolved = as_recorded(root, model), _on_this_machine(root, given.resolved(kind))
     resolved = _fitting(chosen, model, given, resolved)

@@ -225,6 +225,7 @@ def run_pretraining(
         if not here.first:
             return _follow()
         with leading():
+            out = str(Path(out).absolute())  # whatever the working directory is meanwhile
             settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
             reading = {"sources": list(sources), "column": column, "encoding": encoding, "half": half}
             aside = {"cache": cache, "tensorboard": tensorboard, "workers": settings.workers}

@@ -58,7 +58,7 @@ def test_flags_become_arguments(calls: list[dict[str, Any]]) -> None:
     (call,) = calls
     assert (call["tasks"], call["data"]) == (["sst2", "mr"], ["all", "mr=elsewhere"])
     assert (call["shots"], call["splits"], call["seeds"], call["methods"]) == ([4, 8, 16], 3, 2, ["pet", "tfidf"])
-    assert call["changes"] == {"adapt_steps": 500, "pool_limit": "50"}
+    assert call["settings"] == {"adapt_steps": 500, "pool_limit": "50"}
     assert (call["draw"], call["test_limit"], call["pool_from_test"], call["workers"]) == ("by-chance", 100, 10, 2)
     assert call["measure_development_gain"] is True
     assert isinstance(call["executor"], Spawned)
@@ -74,7 +74,7 @@ def test_without_flags_the_call_is_plain(calls: list[dict[str, Any]]) -> None:
     petkit(*STUDY, "--splits", "given")
     assert calls[0]["splits"] == "given"
     assert (calls[0]["shots"], calls[0]["draw"], calls[0]["against"]) == (None, None, None)
-    assert (calls[0]["seeds"], calls[0]["changes"], calls[0]["model"]) == (1, {}, "builtin")
+    assert (calls[0]["seeds"], calls[0]["settings"], calls[0]["model"]) == (1, {}, "builtin")
     assert isinstance(calls[0]["executor"], InProcess)
 
 

@@ -47,10 +47,10 @@ REPORT: dict[str, Any] = {
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `train_run` is called with."""
+    """What `train` is called with."""
     made: list[dict[str, Any]] = []
 
-    def train_run(task: str, **options: Any) -> Any:
+    def train(task: str, **options: Any) -> Any:
         made.append({"task": task, **options})
         options["on_notice"]("the builtin model is small")
         options["on_event"](Event("started", "g0-p0-s0"))
@@ -59,7 +59,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         out = Path(options["out"])
         return SimpleNamespace(path=out, report=made[0].get("report", REPORT), classifier=out / "classifier")
 
-    monkeypatch.setattr(pipeline, "train_run", train_run)
+    monkeypatch.setattr(pipeline, "train", train)
     return made
 
 
@@ -85,8 +85,8 @@ def test_flags_reach_the_run(calls: list[dict[str, Any]]) -> None:
         "unlabeled": ("b.csv", "c.csv"),
         "test": "d.csv",
         "out": "run",
-        "preset_name": "small",
-        "changes": {},
+        "preset": "small",
+        "settings": {},
         "shots": 10,
         "columns": {"text": "body", "label": "class"},
         "id_column": "id",
@@ -115,7 +115,7 @@ def test_no_worker_is_too_few(calls: list[dict[str, Any]]) -> None:
 def test_without_flags_the_defaults_are_those_of_the_run(calls: list[dict[str, Any]]) -> None:
     petkit("train", "ag_news", "--out", "run")
     assert (calls[0]["train"], calls[0]["unlabeled"], calls[0]["test"]) == (None, (), None)
-    assert (calls[0]["model"], calls[0]["preset_name"], calls[0]["changes"], calls[0]["encoding"]) == ("builtin", "auto", {}, None)
+    assert (calls[0]["model"], calls[0]["preset"], calls[0]["settings"], calls[0]["encoding"]) == ("builtin", "auto", {}, None)
 
 
 def test_settings_come_from_the_file_then_flags_then_set(calls: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_settings_come_from_the_file_then_flags_then_set(calls: list[dict[str, A
     )
     from petkit.settings import Settings, apply_changes
 
-    settings = apply_changes(Settings(), calls[0]["changes"])
+    settings = apply_changes(Settings(), calls[0]["settings"])
     assert (settings.seed, settings.method, settings.temperature) == (7, "ipet", 1.5)
     assert (settings.member.steps, settings.member.batch) == (9, 2)
 
@@ -143,7 +143,7 @@ def test_settings_come_from_the_file_then_flags_then_set(calls: list[dict[str, A
 )
 def test_adapt_takes_a_number_or_none(calls: list[dict[str, Any]], flags: list[str], steps: int) -> None:
     petkit("train", "ag_news", "--out", "run", *flags)
-    assert calls[0]["changes"]["adapt_steps"] == steps
+    assert calls[0]["settings"]["adapt_steps"] == steps
 
 
 def test_the_end_tells_scores_and_where_everything_lies(calls: list[dict[str, Any]]) -> None:
@@ -214,6 +214,6 @@ def test_the_runs_own_errors_are_told_on_standard_error(flags: list[str], monkey
     def refuse(task: str, **options: Any) -> Any:
         raise DataError("a.csv: no such file")
 
-    monkeypatch.setattr(pipeline, "train_run", refuse)
+    monkeypatch.setattr(pipeline, "train", refuse)
     found = petkit("train", "ag_news", "--out", "run", *flags, code=2)
     assert (found.stdout, found.stderr) == ("", "Error: a.csv: no such file\n")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from petkit.canonical import plain
+from petkit.files import write_json
 from petkit.pvp import Task
 from petkit.rowfiles import save_rows
 from petkit.rows import Rows
 from petkit.settings import Settings, apply_changes
 from petkit.taskspec import task_spec
-from petkit.units import UnitContext, stage_folder
+from petkit.units import RECORD, StageRecord, UnitContext, stage_folder
 from tests.builders import sentences
 
 TINY: Mapping[str, Any] = {
@@ -47,9 +49,12 @@ def texts(count: int, *, start: int = 0, labels: int = 0, name: str = "r") -> Ro
 
 def deposit(root: Path, **parts: Rows) -> None:
     """The rows of a run, as the unit ``rows`` leaves them."""
-    stage_folder(root, "rows").mkdir(parents=True)
+    folder = stage_folder(root, "rows")
+    folder.mkdir(parents=True)
     for part, rows in parts.items():
-        save_rows(stage_folder(root, "rows") / f"{part}.parquet", rows)
+        save_rows(folder / f"{part}.parquet", rows)
+    record = {"rows": {part: len(rows) for part, rows in parts.items()}}
+    write_json(folder / RECORD, asdict(StageRecord("", {}, record, {}, {}, 0.0, "")))
 
 
 def spec_of(task: Task, settings: Settings, *, model: str | Path = "none", **more: Any) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from petkit.data import normalise
-from petkit.errors import DataError, ModelError, RunError, SettingsError, TaskError
+from petkit.errors import DataError, ModelError, RunError, SettingsError, TaskError, UserError
 from petkit.executors import Event
-from petkit.pipeline import RunResult, train_run
+from petkit.pipeline import RunResult, train
 from petkit.pvp import Task
 from petkit.rowfiles import load_rows
 from petkit.rows import UNLABELED, Rows
@@ -150,7 +151,7 @@ def test_the_number_of_threads_comes_from_the_folder(done: RunResult, model: Pat
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     events: list[Event] = []
     data: dict[str, Any] = tiny_data()
-    train_run(TASK, **data, out=done.path, model=str(model), device="cpu", changes=settings, on_event=events.append)
+    train(TASK, **data, out=done.path, model=str(model), device="cpu", settings=settings, on_event=events.append)
     assert {event.kind for event in events} == {"skipped"}
 
 
@@ -270,18 +271,18 @@ def test_texts_are_cut_to_what_the_model_can_read(model: Path, tmp_path: Path) -
         (
             {"unlabeled": ()},
             DataError,
-            r"needs at least 2 unlabelled rows \(--unlabeled; in Python the argument unlabeled\), and 0 are there$",
+            r"needs at least 2 unlabelled rows \(--unlabeled\), and 0 are there\nin Python --method is .*, --unlabeled is unlabeled$",
         ),
-        ({"unlabeled": tiny_data()["unlabeled"].select([0])}, DataError, "at least 2 unlabelled rows .*, and 1 is there$"),
+        ({"unlabeled": tiny_data()["unlabeled"].select([0])}, DataError, r"at least 2 unlabelled rows .*, and 1 is there\n"),
         ({"unlabeled": tiny_data()["test"].with_labels(())}, DataError, "and 0 are there; 12 more equal a test row and were left out"),
         ({"train": "-", "test": ["-"]}, DataError, r"standard input \(-\) can be read once, and it is given for --train and --test"),
-        ({"train": None, "settings": {"method": "supervised"}}, DataError, "learns from labelled rows only; give some with --train$"),
+        ({"train": None, "settings": {"method": "supervised"}}, DataError, r"learns from labelled rows only; give some with --train\n"),
         (
             {"shots": 0, "settings": {"method": "tfidf"}},
             DataError,
-            "labelled rows only; --shots 0 takes none of the 8 there are: leave it out, or raise it$",
+            r"labelled rows only; --shots 0 takes none of the 8 there are: leave it out, or raise it\n",
         ),
-        ({"train": ["a.csv", ""], "test": " "}, DataError, r"^--train and --test are empty; name a file, .* or leave the flag out$"),
+        ({"train": ["a.csv", ""], "test": " "}, DataError, r"^--train and --test are empty; name a file, .* or leave the flag out\n"),
         ({"unlabeled": ""}, DataError, "^--unlabeled is empty; name a file"),
         ({"train": tiny_data()["train"].with_labels([0] * 8)}, DataError, "must hold every label, and lack 'positive'"),
         ({"shots": 5}, DataError, "5"),
@@ -332,3 +333,72 @@ def test_what_was_trained_is_not_taken_back(model: Path, tmp_path: Path) -> None
     assert (tmp_path / "run" / "stages" / "g0-p0-s0" / "record.json").exists()
     with pytest.raises(TaskError, match="odd row"):
         tiny_run(tmp_path / "run", model, "pet", settings={**SMALL, "patterns": ""}, task=task)
+
+
+# Data in memory
+
+
+def held(name: str, data: Rows) -> dict[str, list[str]]:
+    """Rows as a user holds them: columns, labels by name."""
+    return {"text": list(texts(data))} | ({} if name == "unlabeled" else {"label": [TASK.labels[label] for label in data.labels]})
+
+
+def test_data_in_memory_is_as_good_as_files(model: Path, tmp_path: Path) -> None:
+    """The same rows again go on with the run, others are refused, and test texts are kept out of the pool."""
+    data = tiny_data()
+    columns = {name: held(name, part) for name, part in data.items()}
+    columns["unlabeled"]["text"].append(overlapping(data["test"])[0])
+    events: list[Event] = []
+    run = tiny_run(tmp_path / "run", model, "pet", settings=SMALL, **columns)
+    assert run.report["data"]["rows"] == {"train": 8, "pool": 30, "test": 12, "train_before_draw": 8}
+    assert run.report["data"]["removed_from_pool"] == 1
+    assert load_rows(run.path / "stages" / "rows" / "train.parquet") == data["train"]
+    frames = {name: pd.DataFrame(part) for name, part in columns.items()}
+    assert tiny_run(tmp_path / "run", model, "pet", settings=SMALL, **frames, on_event=events.append).report == run.report
+    assert {event.kind for event in events} == {"skipped"}
+    frames["test"].loc[0, "label"] = "positive" if frames["test"].loc[0, "label"] == "negative" else "negative"
+    with pytest.raises(RunError, match="data test: its content has changed"):
+        tiny_run(tmp_path / "run", model, "pet", settings=SMALL, **frames)
+    with pytest.raises(DataError, match=r"labelled rows must not be test rows .* and 8 are: 'train:1' is 'test:1'"):
+        tiny_run(tmp_path / "other", model, "pet", settings=SMALL, **{**columns, "test": columns["train"]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train": tiny_data()["train"].with_labels([0, 1, 5, 1, 0, 1, 0, 1])}, "^train: labels that the task does not have: row 3 has 5"),
+        ({"train": tiny_data()["train"].with_labels([0, 1, -1, 1, 0, 1, 0, 1])}, "^train: no label: row 3"),
+        ({"test": tiny_data()["test"].with_labels([0, 9] * 6)}, "^test: labels that the task does not have: row 2 has 9"),
+        ({"unlabeled": Rows(("a", "b"), {"body": ("x", "y")})}, "^unlabeled: the rows have no field 'text'"),
+        ({"train": ["a text of some words", "another text of some words"]}, "^train: a list of strings is a list of files"),
+        ({"task": None}, "^task is None"),
+        ({"shots": "4"}, "^--shots is '4', a str; a whole number"),
+    ],
+)
+def test_mistakes_of_callers_leave_no_folder(changes: dict[str, Any], message: str, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        tiny_run(tmp_path / "run", model, "pet", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_paths_need_not_be_strings(model: Path, tmp_path: Path) -> None:
+    for name, part in tiny_data().items():
+        pd.DataFrame(held(name, part)).to_csv(tmp_path / f"{name}.csv", index=False)
+    sources: dict[str, Any] = {name: tmp_path / f"{name}.csv" for name in ("train", "unlabeled", "test")}
+    options: dict[str, Any] = {"settings": {**SETTINGS, **SMALL, "method": "tfidf"}, "device": "cpu"}
+    run = train(TASK, out=tmp_path / "run", model=model, **{**sources, "unlabeled": [sources["unlabeled"]]}, **options)
+    assert run.report["data"]["rows"]["pool"] == 30
+
+
+def test_the_working_directory_may_change_meanwhile(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    run = tiny_run(Path("run"), model, "pet", settings=SMALL, on_event=lambda event: monkeypatch.chdir(tmp_path / "elsewhere"))
+    assert run.path == tmp_path / "run"
+    assert run.classifier is not None
+    assert run.classifier.is_dir()
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_result_is_shown_without_its_report(done: RunResult) -> None:
+    assert repr(done) == f"RunResult(path={done.path!r}, classifier={done.classifier!r})"

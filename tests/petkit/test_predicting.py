@@ -7,7 +7,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import transformers
 from scipy.special import softmax
@@ -17,6 +20,7 @@ from petkit.encoding import Encoder
 from petkit.errors import DataError, ModelError, RunError, UserError
 from petkit.predicting import Classifier, Ensemble, rows_of
 from petkit.pvp import Task
+from petkit.rows import Rows
 from petkit.runs import RunFolder
 from petkit.scoring import score_rows
 from petkit.settings import Settings
@@ -258,3 +262,40 @@ def test_folders_of_other_commands_are_told_by_what_they_are(tmp_path: Path, kin
     (tmp_path / "report.json").write_text(json.dumps({"kind": kind}))
     with pytest.raises(RunError, match=message):
         Classifier.load(tmp_path)
+
+
+# Texts in columns
+
+
+@pytest.mark.parametrize("hold", [dict, pd.DataFrame, datasets.Dataset.from_dict, pa.table])
+def test_the_columns_of_a_table_are_read_and_not_their_names(hold: Any, folder: Path, ensemble: Path) -> None:
+    table = hold({"number": ["1", "2", "3"], "text": TEXTS[:3]})
+    for predictor in (Classifier.load(folder, device="cpu"), Ensemble.load(ensemble, device="cpu")):
+        assert predictor.predict_proba(table).tolist() == predictor.predict_proba(TEXTS[:3]).tolist()
+    series = pd.Series(TEXTS[:3])
+    assert rows_of(series, ("text",)) == rows_of(table, ("text",)) == rows_of((text for text in TEXTS[:3]), ("text",))
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"body": ["a"]}, r"texts: 2 problems\n  - there is no column 'premise'; there are body\n  - there is no column 'hypothesis'"),
+        (pd.DataFrame({"premise": ["a"]}), "^texts: there is no column 'hypothesis'; there are premise$"),
+        ({"premise": ["a"], "hypothesis": [None]}, "row 1 of 'hypothesis' is None, a NoneType; a text is a string"),
+        ({"premise": ["a", "b"], "hypothesis": ["c"]}, "columns of different lengths: premise 2, hypothesis 1"),
+        ({"premise": "a", "hypothesis": "b"}, "column 'premise' is 'a', a str; a column is a sequence of values"),
+        (datasets.DatasetDict({"test": datasets.Dataset.from_dict({"premise": ["a"]})}), "several tables are given at once"),
+        (Rows(("1",), {"premise": ("a",)}), "^texts: the rows have no field 'hypothesis'; they have 'premise'$"),
+        (7, "^7, a int, is given where a list of texts is needed"),
+    ],
+)
+def test_columns_that_do_not_fit_are_named(texts: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        rows_of(texts, ("premise", "hypothesis"))
+
+
+def test_both_are_shown_in_short(folder: Path, ensemble: Path) -> None:
+    classifier, mixed = Classifier.load(folder, device="cpu"), Ensemble.load(ensemble, device="cpu")
+    labels = ", ".join(classifier.labels)
+    assert repr(classifier) == f"<Classifier: task {classifier.task.name}, labels {labels}>"
+    assert repr(mixed) == f"<Ensemble: task {mixed.task.name}, labels {labels}, 2 members>"

@@ -209,3 +209,13 @@ def test_broken_classifier_inputs(template: str) -> None:
 
 def test_too_many_classifier_inputs() -> None:
     assert "has 3 templates" in problems(classifier_inputs=("{text}", "{text}", "{text}"))
+
+
+def test_equal_tasks_have_equal_hashes() -> None:
+    task = make(patterns=("{mask}: {text}", PVP(Pattern("{text} {mask}"), Verbalizer({"n": ["bad", "poor"], "p": "good"}))))
+    again = make(patterns=("{mask}: {text}", PVP(Pattern("{text} {mask}"), Verbalizer({"n": ["bad", "poor"], "p": "good"}))))
+    assert task == again
+    assert len({task, again, make()}) == 2
+    turned = Verbalizer({"p": "good", "n": "bad"})
+    assert turned == Verbalizer({"n": "bad", "p": "good"})
+    assert hash(turned) == hash(Verbalizer({"n": "bad", "p": "good"}))

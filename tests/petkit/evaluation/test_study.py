@@ -23,7 +23,7 @@ from petkit.evaluation import reporting, stages
 from petkit.evaluation.progress import Progress
 from petkit.evaluation.study import StudyResult, evaluate
 from petkit.executors import Event, Spawned
-from petkit.pipeline import train_run
+from petkit.pipeline import train
 from petkit.pvp import Task
 from petkit.report.study import write_study_report
 from petkit.rowfiles import load_rows, load_scores
@@ -159,9 +159,9 @@ def test_a_cell_is_the_training_run_on_the_same_rows(done: StudyResult, model: P
     rows = {"train": load_rows(next(stages.glob("*.k4.n0.rows")) / "train.parquet"), "unlabeled": load_rows(shared / "pool.parquet")}
     for method, unit in (("pet", "classifier"), ("ipet", "classifier"), ("supervised", "baseline-supervised"), ("tfidf", "baseline-tfidf")):
         settings = {**SETTINGS, "threads": 1, "method": method, "baselines": False}
-        run = train_run(
-            TASK, out=tmp_path / method, test=load_rows(shared / "test.parquet"), model=str(model), device="cpu", preset_name="small",
-            changes=settings, **rows,
+        run = train(
+            TASK, out=tmp_path / method, test=load_rows(shared / "test.parquet"), model=str(model), device="cpu", preset="small",
+            settings=settings, **rows,
         )  # fmt: skip
         theirs = load_scores(run.path / "stages" / unit / "test.parquet")
         ours = load_scores(next(stages.glob(f"*.k4.n0.s42.{method}")) / "test.parquet")
@@ -339,6 +339,19 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         ({"splits": "some"}, SettingsError, "given:FOLDER"),
         ({"splits": "given:none", "shots": None}, DataError, "folders with splits there: few"),
         ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
+        ({"methods": "tfidf"}, SettingsError, r"^study: --methods is 'tfidf', one string; a list such as \['tfidf'\] is legal\n"),
+        ({"shots": 4}, SettingsError, r"^study: --shots is 4; a list of whole numbers such as \[4, 16\] is legal"),
+        ({"shots": ("4",)}, SettingsError, r"^study: --shots is \('4',\); each must be a whole number"),
+        ({"splits": 1.5, "seeds": "2"}, SettingsError, r"(?s)^study: 2 problems\n  - --splits is 1.5; .*--seeds is '2'"),
+        (
+            {"test_limit": -10},
+            SettingsError,
+            "^study: --test-limit is -10; a whole number, at least 1, is legal, or none for all test rows",
+        ),
+        ({"test_limit": 0}, SettingsError, "^study: --test-limit is 0"),
+        ({"pool_from_test": -1}, SettingsError, "^study: --pool-from-test is -1; a whole number is legal, 0 for none"),
+        ({"workers": 0}, SettingsError, "^study: --workers is 0; a whole number, at least 1, is legal"),
+        ({"unlabeled": ["a.txt"]}, SettingsError, "^unlabeled is .*, a list; a path is legal"),
         ({"pool_from_test": 16}, DataError, "some must remain"),
         ({"data": "nowhere"}, DataError, "no train file"),
         ({"unlabeled": "", "test": ""}, DataError, "--unlabeled and --test are empty"),
@@ -368,10 +381,13 @@ def test_an_earlier_study_has_to_be_comparable_before_anything_is_trained(
             tiny_study(tmp_path / "out", data, model, **{"shots": (4,), **options, **changes})
     assert not (tmp_path / "out").exists()
     tiny_study(tmp_path / "out", data, model, shots=(4,), **options)
-    assert notices == []
+    pool = f"task 'tone & mood': no unlabeled file in {data}, so the pool is train.jsonl without its labels; see --unlabeled"
+    assert notices == [pool]
+    notices.clear()
     tiny_study(tmp_path / "other", data, model, shots=(4,), **options, settings={"seed": "1"})
     assert notices == [
-        "tone & mood, 4 per label: the earlier study had other splits, so differences are not paired, and only larger ones are found"
+        "tone & mood, 4 per label: the earlier study had other splits, so differences are not paired, and only larger ones are found",
+        pool,
     ]
     notices.clear()
     with pytest.raises(RunError, match="seed"):

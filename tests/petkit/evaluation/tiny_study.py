@@ -62,8 +62,8 @@ def tiny_study(out: Path, data: Path, model: Path, *, settings: dict[str, Any] |
         "splits": 2,
         "methods": METHODS,
         "device": "cpu",
-        "preset_name": "small",
-        "changes": {**SETTINGS, **(settings or {})},
+        "preset": "small",
+        "settings": {**SETTINGS, **(settings or {})},
     }
     return evaluate(TASK, **{**given, **changes}, out=out)
 
