@@ -299,3 +299,13 @@ def test_both_are_shown_in_short(folder: Path, ensemble: Path) -> None:
     labels = ", ".join(classifier.labels)
     assert repr(classifier) == f"<Classifier: task {classifier.task.name}, labels {labels}>"
     assert repr(mixed) == f"<Ensemble: task {mixed.task.name}, labels {labels}, 2 members>"
+
+
+def test_an_ensemble_on_another_device_can_hold_its_longest_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a batch of the device's usual size is smaller than one row."""
+    folder = tiny_ensemble(tmp_path, settings=Settings(max_length=64, token_budget=70))
+    monkeypatch.setattr("petkit.predicting.default_token_budget", lambda device: 60)
+    monkeypatch.setattr("petkit.predicting.recorded", lambda root: {"device": "cuda"})
+    found = Ensemble.load(folder, device="cpu")
+    assert found.settings.token_budget == 64
+    assert found.predict_proba(TEXTS).shape == (len(TEXTS), 3)

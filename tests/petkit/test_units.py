@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from petkit.objectives.streams import seed_for
-from petkit.units import Unit, UnitContext
+from petkit.units import Unit, UnitContext, perform, work_folder
 from tests.petkit.executors.executor_units import unit
 
 
@@ -30,3 +31,20 @@ def test_seeds_depend_on_the_seed_and_the_names_only(tmp_path: Path) -> None:
     seeds = {context("a", seed).seed_for(*names) for seed in (1, 2) for names in [(), ("x",), ("x", 1), ("x", "1"), ("x1",)]}
     assert len(seeds) == 10
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def list_work(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
+    """What lies in the folders for the unit's checkpoints, of whatever key."""
+    return {"there": sorted(str(path.relative_to(context.work.parent)) for path in context.work.parent.rglob("*"))}
+
+
+def test_checkpoints_of_other_keys_are_gone_before_a_unit_begins_and_its_own_after_it(tmp_path: Path) -> None:
+    """They may be large, and a run that was stopped under other settings or another version goes on under those of now."""
+    found = Unit("a", f"{__name__}:list_work", {})
+    work, old = (work_folder(tmp_path, "a") / (letter * 16) for letter in "ab")
+    for folder in (work, old, work_folder(tmp_path, "b") / ("c" * 16)):
+        folder.mkdir(parents=True)
+        (folder / "checkpoint").write_text("weights")
+    record = perform(found, root=tmp_path, key="a" * 64, progress=lambda done, total=None, **facts: None)
+    assert record.record == {"there": [work.name, f"{work.name}/checkpoint"]}
+    assert [str(path.relative_to(tmp_path / "work")) for path in (tmp_path / "work").rglob("checkpoint")] == [f"b/{'c' * 16}/checkpoint"]
