@@ -33,33 +33,39 @@ __all__ = [
     "source_stem",
 ]
 
-_TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
-_JSON_FORMATS: Final = (".jsonl", ".ndjson", ".json")
+_TEXT_CHUNK_CHARACTERS: Final = 10_000_000
+_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+_JSON_CHUNK_CHARACTERS: Final = 10_000_000
+_FORMATS: Final = (".jsonl", ".ndjson", ".json")
+_CHUNK_CHARACTERS: Final = 10_000_000
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
 
 
 def iter_records(source: str, *, chunk: int = 1000, encoding: str = ENCODING, quotes: bool = True) -> Iterator[list[dict[str, Any]]]:
     """All rows of a source as dicts, ``chunk`` at a time, in order; no more than that is held (a ``.json`` array is read whole).
 
+    Fewer at a time where they are long, so that texts of whatever length are held in bounded memory.
+
     Values are as the source has them: strings in CSV, TSV and text files (field ``text``), else what JSON or Arrow hold.
     No row is left out: the rows of a chunk are numbered on from the rows before, starting at 1.
 
     Args:
         source: see the module.
-        chunk: rows at a time.
+        chunk: rows at a time, at most.
         encoding: of text formats. quotes: whether ``"`` encloses cells in CSV and TSV.
 
     Raises DataError, naming every problem of the rows read so far, before the chunk they are in.
     """
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1, not {chunk}")
-    problems, batch = Problems(source_name(source)), []
+    problems, batch, characters = Problems(source_name(source)), [], 0
     for record in records_of(source, problems, chunk=chunk, encoding=encoding, quotes=quotes):
         batch.append(record.values)
-        if len(batch) == chunk:
+        characters += sum(len(value) for value in record.values.values() if isinstance(value, str))
+        if len(batch) == chunk or characters >= _CHUNK_CHARACTERS:
             problems.stop()
             yield batch
-            batch = []
+            batch, characters = [], 0
     problems.stop()
     if batch:
         yield batch

@@ -175,6 +175,14 @@ def test_streaming_reads_no_further_than_asked(monkeypatch: pytest.MonkeyPatch) 
     assert len(read) <= 11
 
 
+def test_fewer_long_rows_are_held_at_a_time(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("petkit.data.readers._CHUNK_CHARACTERS", 10)
+    texts = ["abc", "defghijk", "l", "m", "n" * 30, "o"]
+    source = write("a.jsonl", "".join(json.dumps({"text": text, "n": 123456789}) + "\n" for text in texts))
+    chunks = [[row["text"] for row in chunk] for chunk in iter_records(source, chunk=3)]
+    assert chunks == [["abc", "defghijk"], ["l", "m", "n" * 30], ["o"]]
+
+
 def test_chunk_with_a_broken_row_is_not_given_out(write: Write) -> None:
     for name, content in (("a.csv", "x,y\n1,2\n3\n4,5\n"), ("a.jsonl", '{"x": 1}\n[\n{"x": 4}\n')):
         chunks = iter_records(write(name, content), chunk=1)
