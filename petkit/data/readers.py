@@ -33,10 +33,8 @@ __all__ = [
     "source_stem",
 ]
 
-_TEXT_CHUNK_CHARACTERS: Final = 10_000_000
-_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
-_JSON_CHUNK_CHARACTERS: Final = 10_000_000
-_FORMATS: Final = (".jsonl", ".ndjson", ".json")
+_TEXT_FORMATS: Final = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt")
+_JSON_FORMATS: Final = (".jsonl", ".ndjson", ".json")
 _CHUNK_CHARACTERS: Final = 10_000_000
 _FORMATS: Final = "legal are .csv, .tsv, .jsonl, .ndjson, .json, .txt (each also .gz), .parquet, a folder that datasets wrote, hub:NAME, -"
 
