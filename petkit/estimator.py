@@ -25,7 +25,7 @@ from petkit.loading import load_task
 from petkit.predicting import Classifier, classifier_folder
 from petkit.pvp import Task
 from petkit.rows import Rows
-from petkit.textcolumns import column_values, is_dataset, text_columns
+from petkit.textcolumns import column_values, is_table, text_columns
 from petkit.verbose import Lines
 
 __all__ = ["PETClassifier"]
@@ -107,8 +107,8 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on N texts and labels.
 
         Args:
-            X: strings, tuples or dicts of strings, an array, a frame, a ``datasets.Dataset``.
-            y: (N,) labels; for a frame or data set also a column's name, None meaning ``label_column``.
+            X: strings, tuples or dicts of strings, an array, a frame, a ``datasets.Dataset``, a dict of columns.
+            y: (N,) labels; for what has columns also a column's name, None meaning ``label_column``.
             unlabeled: raw texts; no text of them may be a test text, which only the caller can know.
 
         Raises ValueError where scikit-learn's contract says so, else UserError.
@@ -202,7 +202,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "classifier_") and hasattr(self, "classes_")
 
     def _labels(self, X: Any, y: Any) -> NDArray[Any]:
-        framed = is_dataset(X) or hasattr(X, "columns")
+        framed = is_table(X)
         if y is None and not framed:
             raise ValueError("PETClassifier requires y to be passed, but the target y is None")
         values = column_values(X, self.label_column if y is None else y) if framed and (y is None or isinstance(y, str)) else y

@@ -85,7 +85,8 @@ def encode_file(
     every = tokens or vectors.frame.specials(1) > 0  # else a row may be without a vector, which older Arrow reads in lists of any size only
     kind = pa.list_(pa.float32(), vectors.hidden_size if every else -1)
     schema = _schema(("state",) if tokens else wanted, kind, tokens=tokens, pair=pair is not None, facts=facts or {})
-    with open_atomic(out) as handle, pq.ParquetWriter(handle, schema) as writer:
+    whole = Path(out).absolute()  # wherever the working directory is when the last row is written
+    with open_atomic(whole) as handle, pq.ParquetWriter(handle, schema) as writer:
         for rows in _rows(source, names, id_column, counts, chunk=chunk, encoding=encoding, quotes=quotes):
             texts = [tuple(rows.row(i)[name] for name in rows.fields) for i in range(len(rows))]
             for part in _windows(vectors.tokens(texts), vectors.token_budget if tokens else None):

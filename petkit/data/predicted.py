@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from petkit.data.arrow import dataset_records
 from petkit.data.readers import records_of, source_name
+from petkit.errors import DataError
 from petkit.rows import Rows
-from petkit.textcolumns import is_dataset
+from petkit.textcolumns import is_dataset, is_table, table_columns
 
 if TYPE_CHECKING:
     from petkit.predicting import Predictor
@@ -24,7 +26,8 @@ def predict_dataset(predictor: Predictor, data: Any, *, columns: Mapping[str, st
     """A data set with N rows as it is, and the predictor's answer beside each.
 
     Args:
-        predictor: a Classifier or an Ensemble. data: a ``datasets.Dataset``, or a source that ``petkit.data.read_rows`` reads.
+        predictor: a Classifier or an Ensemble. data: a ``datasets.Dataset``, a frame or a dict of columns, or a source that
+            ``petkit.data.read_rows`` reads.
         columns: field -> column, where the names differ.
 
     Returns a ``datasets.Dataset`` with the columns ``label`` (a ``ClassLabel``), ``score`` (float32, of that label) and
@@ -34,7 +37,7 @@ def predict_dataset(predictor: Predictor, data: Any, *, columns: Mapping[str, st
     """
     import datasets
 
-    source = data if is_dataset(data) else _loaded(str(data))
+    source = data if is_dataset(data) else _loaded(data)
     probabilities = predictor.predict_proba(_rows(predictor, source, columns or {}))
     best = probabilities.argmax(axis=1)
     kept = source.rename_columns(_renamed(source.column_names))
@@ -56,11 +59,18 @@ def _rows(predictor: Predictor, source: Any, columns: Mapping[str, str]) -> Rows
     return rows_from_records(records, predictor.task, source="data set", columns=columns)
 
 
-def _loaded(source: str) -> Any:
+def _loaded(given: Any) -> Any:
     import datasets
 
     from petkit.data.problems import Problems
 
+    if is_table(given):
+        return datasets.Dataset.from_dict(table_columns(given))
+    if not isinstance(given, (str, os.PathLike)):
+        raise DataError(
+            f"data is a {type(given).__name__}; legal are a datasets.Dataset, a frame, a dict of columns, and the path or name of a source"
+        )
+    source = os.fspath(given)
     problems = Problems(source_name(source))
     rows = [record.values for record in records_of(source, problems)]
     problems.stop()

@@ -84,6 +84,15 @@ def test_texts_may_be_held_in_many_ways(kind: Any, fitted: PETClassifier) -> Non
 
 
 @pytest.mark.slow
+def test_a_dict_of_columns_is_read_as_a_frame_is(model: str, fitted: PETClassifier) -> None:
+    columns = {"stars": range(8), "Review Text": TEXTS, "y": LABELS}
+    found = quick(model, columns="Review Text").fit(columns, "y", unlabeled={"Review Text": RAW})
+    np.testing.assert_array_equal(found.predict_proba({"Review Text": NEW}), fitted.predict_proba(NEW))
+    with pytest.raises(DataError, match="there is no column 'Review Text'; there are text"):
+        found.predict({"text": NEW})
+
+
+@pytest.mark.slow
 def test_frames_and_data_sets(model: str, fitted: PETClassifier) -> None:
     names = datasets.ClassLabel(names=["bad", "good"])
     features = datasets.Features({"stars": datasets.Value("int32"), "Review Text": datasets.Value("string"), "y": names})

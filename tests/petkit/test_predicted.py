@@ -7,6 +7,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pandas as pd
 import pytest
 
 from petkit.data import read_rows
@@ -68,3 +69,11 @@ def test_a_file_and_the_classifier_itself_take_data_sets_too(classifier: Classif
     found = predict_dataset(classifier, file, columns={"text": "body"})
     assert found.column_names == ["body", "n", "label", "score", "probabilities"]
     assert classifier.predict(data()) == classifier.predict(TEXTS) == [found.features["label"].int2str(label) for label in found["label"]]
+
+
+def test_tables_in_memory_are_taken_and_other_things_refused(classifier: Classifier) -> None:
+    expected = predict_dataset(classifier, data().remove_columns("label"))
+    for table in ({"text": TEXTS}, pd.DataFrame({"text": TEXTS})):
+        assert predict_dataset(classifier, table).to_dict() == expected.to_dict()
+    with pytest.raises(DataError, match=r"^data is a list; legal are a datasets\.Dataset"):
+        predict_dataset(classifier, TEXTS)
