@@ -136,6 +136,18 @@ def test_options_named_in_prose_exist(path: Path) -> None:
     assert named - known == set()
 
 
+def test_every_option_is_named_in_a_document() -> None:
+    text = "\n".join(path.read_text("utf-8") for path in DOCUMENTS)
+    missing = [
+        f"petkit {name} {parameter.opts[0]}"
+        for name, command in _group().commands.items()
+        for parameter in command.params
+        if not any(re.search(rf"{form}(?![\w-])", text) for form in (*parameter.opts, *parameter.secondary_opts))
+        and parameter.opts[0].startswith("--")
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
 def test_settings_named_in_prose_exist(path: Path) -> None:
     named = re.findall(rf"`((?:{'|'.join(STAGE_SETTINGS)})\.\w+)", prose(path.read_text("utf-8")))

@@ -27,14 +27,15 @@ _ENDS: Final = (re.compile(r"[.!?][\"')\]]*\s|[\u3002\uff01\uff1f]|\n"), re.comp
 """Behind what a paragraph that is too long is cut, if it is there: a sentence or a line, else a word."""
 
 
-def read_documents(source: str, *, column: str = "text", encoding: str = ENCODING) -> Iterator[list[str]]:
+def read_documents(source: str, *, column: str = "text", encoding: str = ENCODING, quotes: bool = True) -> Iterator[list[str]]:
     """The documents of a source, each a list of paragraphs, one after the other: no file is held in memory.
 
     ``builtin:docs`` is the documentation of installed packages (see ``petkit.builtin.docs``). A ``.txt`` file (also ``.gz``) is one
     document, its paragraphs set apart by blank lines; a long one comes in parts of some 250,000 characters. Where its first block has
     lines and no blank one, each line is a document. Of any other format (JSONL, CSV, parquet, ... see ``petkit.data.iter_records``)
     each row's ``column`` is a document. A folder stands for its files of these formats, at any depth, sorted; hidden ones are left
-    out. Paragraphs of more than ``LONGEST`` characters are cut behind a sentence, a line or a word.
+    out. Paragraphs of more than ``LONGEST`` characters are cut behind a sentence, a line or a word. ``quotes``: whether ``"`` encloses
+    cells in CSV and TSV.
 
     Raises DataError, naming file and line or row, at what is missing or cannot be read.
     """
@@ -45,7 +46,8 @@ def read_documents(source: str, *, column: str = "text", encoding: str = ENCODIN
         return
     for part, in_columns in source_parts(source):
         if in_columns:
-            yield from (list(text_paragraphs(text)) for _, _, text in row_texts(part, column=column, encoding=encoding) if text)
+            rows = row_texts(part, column=column, encoding=encoding, quotes=quotes)
+            yield from (list(text_paragraphs(text)) for _, _, text in rows if text)
         else:
             yield from _texts(part, encoding)
 
@@ -165,7 +167,7 @@ def text_paragraphs(text: str) -> Iterator[str]:
     return _paragraphs([text])
 
 
-def row_texts(source: str, *, column: str, encoding: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+def row_texts(source: str, *, column: str, encoding: str, quotes: bool = True) -> Iterator[tuple[int, dict[str, Any], str]]:
     """The rows of a file, a saved data set or one of the hub: their number from 1, all their values, and the text, empty where none is.
 
     Raises DataError, naming file and row, where the column is missing or holds no text.
@@ -173,7 +175,7 @@ def row_texts(source: str, *, column: str, encoding: str) -> Iterator[tuple[int,
     from petkit.data import iter_records
 
     row = 0
-    for records in iter_records(source, encoding=encoding):
+    for records in iter_records(source, encoding=encoding, quotes=quotes):
         for record in records:
             row += 1
             yield row, record, _cell(record, column, source, row) or ""

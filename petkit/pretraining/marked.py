@@ -39,7 +39,7 @@ class Marked:
         return len(self.text)
 
 
-def read_marked(source: str, *, units: str, column: str = "text", encoding: str = ENCODING) -> Iterator[list[Marked]]:
+def read_marked(source: str, *, units: str, column: str = "text", encoding: str = ENCODING, quotes: bool = True) -> Iterator[list[Marked]]:
     """The documents of a source of rows, as ``read_documents`` gives them, with the spans of each row's column ``units``.
 
     Rows without that column, or with nothing in it, have no spans. See ``given_spans`` and ``marked_paragraphs``.
@@ -50,12 +50,12 @@ def read_marked(source: str, *, units: str, column: str = "text", encoding: str 
     for part, in_columns in source_parts(source):
         if not in_columns:
             raise DataError(f"{part}: has no columns, and --units {units} names one; JSONL, CSV, parquet and saved data sets have some")
-        yield from _marked_rows(part, column, units, encoding)
+        yield from _marked_rows(part, units, column=column, encoding=encoding, quotes=quotes)
 
 
-def _marked_rows(source: str, column: str, units: str, encoding: str) -> Iterator[list[Marked]]:
+def _marked_rows(source: str, units: str, **reading: Any) -> Iterator[list[Marked]]:
     found, first = False, list[str]()
-    for row, record, text in row_texts(source, column=column, encoding=encoding):
+    for row, record, text in row_texts(source, **reading):
         first, found = first or list(record), found or units in record
         try:
             spans = given_spans(record.get(units), text)

@@ -43,8 +43,8 @@ UNIT = "petkit.pretraining.run:pretrain_unit"
 
 
 def pretrain_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
-    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding`` and ``half``; the unit is told
-    aside ``cache``, ``tensorboard`` and ``workers``.
+    """The stage: ``spec`` holds ``settings`` (of PretrainSettings), ``sources``, ``column``, ``encoding``, ``half``, and ``quotes`` where
+    they mean nothing; the unit is told aside ``cache``, ``tensorboard`` and ``workers``.
 
     Writes the checkpoint to ``context.out / "model"`` and the curves beside it.
     """
@@ -71,7 +71,9 @@ def _unheard(*_: Any, **__: Any) -> None:
 def _carry_out(spec: dict[str, Any], context: UnitContext, board: TensorBoard | None = None) -> dict[str, Any]:
     settings = replace(PretrainSettings.from_json(spec["settings"]), workers=context.aside["workers"])
     cache = Path(context.aside["cache"] or context.root / TOKENS)
-    texts = data_sets(spec["sources"], spec["column"], encoding=spec["encoding"], separate=settings.separate)
+    texts = data_sets(
+        spec["sources"], spec["column"], encoding=spec["encoding"], quotes=spec.get("quotes", True), separate=settings.separate
+    )
     return pretrain(texts, settings, context=context, folder=context.out / "model", cache=cache, half=spec["half"], board=board)
 
 
@@ -200,6 +202,7 @@ def run_pretraining(
     *,
     column: str = "text",
     encoding: str = ENCODING,
+    quotes: bool = True,
     half: bool = False,
     cache: str | None = None,
     tensorboard: bool = False,
@@ -211,7 +214,8 @@ def run_pretraining(
     Under torchrun or ``accelerate launch`` every process calls this alike; they train one model together, and rank 0 writes.
 
     Args:
-        column, encoding: of the sources. cache: a folder for tokenised text, for several runs to use; default ``out/tokens``.
+        column, encoding: of the sources. quotes: whether ``"`` encloses cells in CSV and TSV.
+        cache: a folder for tokenised text, for several runs to use; default ``out/tokens``.
         tensorboard: also write ``out/tensorboard``. Neither decides anything of the result, nor does ``workers`` of the settings: all three
             may be others when a run goes on.
         on_event: told of the progress. on_notice: told, once each, what the user should know.
@@ -228,6 +232,7 @@ def run_pretraining(
             out = str(Path(out).absolute())  # whatever the working directory is meanwhile
             settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
             reading = {"sources": list(sources), "column": column, "encoding": encoding, "half": half}
+            reading |= {} if quotes else {"quotes": False}  # left out otherwise: as in runs that were made before there was a choice
             aside = {"cache": cache, "tensorboard": tensorboard, "workers": settings.workers}
             settings = replace(settings, workers=PretrainSettings.workers)  # the same in every record and key
             return _lead(settings, reading, aside, out, on_event=on_event, on_notice=on_notice)

@@ -57,21 +57,27 @@ class InMemory:
 
 @dataclass(frozen=True)
 class Sources:
-    """Files, folders, ``builtin:docs``; read as a stream. ``column``: where the text stands in files with columns."""
+    """Files, folders, ``builtin:docs``; read as a stream. ``column``: where the text stands in files with columns.
+
+    ``quotes``: whether ``"`` encloses cells in CSV and TSV.
+    """
 
     paths: tuple[str, ...]
     column: str = "text"
     encoding: str = ENCODING
+    quotes: bool = True
 
     def documents(self) -> Iterator[list[str]]:
         """One source after the other."""
-        return (document for path in self.paths for document in read_documents(path, column=self.column, encoding=self.encoding))
+        how: dict[str, Any] = {"column": self.column, "encoding": self.encoding, "quotes": self.quotes}
+        return (document for path in self.paths for document in read_documents(path, **how))
 
     def tokens(self, tokenizer: Any, settings: PretrainSettings, folder: Path, segment: Segment | None) -> SplitTokens:
         """Tokenised once: the same text and tokenizer are found there again."""
         how: dict[str, Any] = {
             "column": self.column,
             "encoding": self.encoding,
+            "quotes": self.quotes,
             "held_out": settings.held_out,
             "seed": settings.seed,
             "segment": segment,
@@ -80,15 +86,17 @@ class Sources:
         return split_tokens(list(self.paths), tokenizer=tokenizer, cache=folder, **how)
 
 
-def data_sets(sources: Sequence[str], column: str, *, encoding: str = ENCODING, separate: bool = False) -> dict[str, Text]:
+def data_sets(
+    sources: Sequence[str], column: str, *, encoding: str = ENCODING, quotes: bool = True, separate: bool = False
+) -> dict[str, Text]:
     """The sources as one data set, or as one each, by the names of the files as far as these differ."""
     if not separate:
-        return {"text": Sources(tuple(sources), column, encoding)}
+        return {"text": Sources(tuple(sources), column, encoding, quotes)}
     stems = [Path(source).stem for source in sources]
     names = [stem if stem and stems.count(stem) == 1 else source for stem, source in zip(stems, sources, strict=True)]
     if len(set(names)) < len(names):  # one file's whole name is another's without its ending
         names = list(sources)
-    return {name: Sources((source,), column, encoding) for name, source in zip(names, sources, strict=True)}
+    return {name: Sources((source,), column, encoding, quotes) for name, source in zip(names, sources, strict=True)}
 
 
 def read_texts(sets: Mapping[str, Text], settings: PretrainSettings, work: Path, cache: Path) -> tuple[Any, dict[str, SplitTokens]]:

@@ -89,6 +89,7 @@ def split_tokens(
     segment: Segment | None = None,
     units: str | None = None,
     encoding: str = ENCODING,
+    quotes: bool = True,
 ) -> SplitTokens:
     """``tokenize_split`` for sources (see ``read_documents``), in a folder of ``cache``; one there that is undamaged is opened as it is.
 
@@ -105,13 +106,13 @@ def split_tokens(
     def checked() -> Iterator[Any]:
         for source in sources:
             if units is None:
-                yield from read_documents(source, column=column, encoding=encoding)
+                yield from read_documents(source, column=column, encoding=encoding, quotes=quotes)
             else:
-                yield from read_marked(source, units=units, column=column, encoding=encoding)
+                yield from read_marked(source, units=units, column=column, encoding=encoding, quotes=quotes)
         _refuse_changed(sources, stamps)
 
     facts: dict[str, Any] = {"column": column, "encoding": encoding, "sources": [source_digest(source) for source in sources]}
-    facts |= {} if units is None else {"units": units}
+    facts |= ({} if units is None else {"units": units}) | ({} if quotes else {"quotes": False})
     return _kept(checked(), facts, cache, tokenizer, held_out=held_out, seed=seed, segment=segment, marked=units is not None)
 
 

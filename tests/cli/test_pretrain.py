@@ -61,11 +61,11 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
         *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
         *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
-        *("--threads", "3", "--deterministic", "--vocab-size", "5000"),
+        *("--threads", "3", "--deterministic", "--vocab-size", "5000", "--no-quotes"),
     )
     ((sources, settings, out, options),) = calls
     assert (sources, out, options["column"], options["half"]) == (["a.txt", "b.jsonl"], "run", "body", True)
-    assert (options["cache"], options["tensorboard"], options["encoding"]) == ("kept", True, "latin-1")
+    assert (options["cache"], options["tensorboard"], options["encoding"], options["quotes"]) == ("kept", True, "latin-1", False)
     assert settings == PretrainSettings(
         steps=30,
         objectives=("distilbert",),

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch._dynamo.utils import counters
 
-from petkit.errors import DataError, SettingsError
+from petkit.errors import DataError, RunError, SettingsError
 from petkit.pretraining import PretrainSettings, run_pretraining
 from tests.builders import docstrings
 
@@ -171,3 +171,14 @@ def test_text_in_another_encoding_is_read(tmp_path: Path) -> None:
     run_pretraining([str(path)], settings, str(tmp_path / "run"), encoding="latin-1")
     with pytest.raises(DataError, match="UTF-8"):
         run_pretraining([str(path)], settings, str(tmp_path / "other"))
+
+
+def test_quotes_that_mean_nothing_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "inches.csv"
+    path.write_text("text\n" + "".join(f'"{i} inches" of steel or {i}" pipes of {i + 1}" each\n' for i in range(40)), "utf-8")
+    settings = PretrainSettings(**{**SMALL, "steps": 1})
+    with pytest.raises(DataError, match="give --no-quotes"):
+        run_pretraining([str(path)], settings, str(tmp_path / "run"))
+    run_pretraining([str(path)], settings, str(tmp_path / "run"), quotes=False)
+    with pytest.raises(RunError, match="quotes"):
+        run_pretraining([str(path)], settings, str(tmp_path / "run"))

@@ -61,6 +61,8 @@ def test_other_formats_with_columns_are_read_alike(tmp_path: Path) -> None:
     assert phrases(list(read_marked(str(tmp_path / "a.csv"), column="body", units="names"))) == [[["New York"]], [[]]]
     pq.write_table(pa.table({"text": ["New York sees", "x", "y"], "names": [[[0, 8], [9, 13]], None, []]}), tmp_path / "b.parquet")
     assert phrases(list(read_marked(str(tmp_path / "b.parquet"), units="names"))) == [[["New York", "sees"]], [[]], [[]]]
+    (tmp_path / "c.tsv").write_text('text\tnames\n"New York sees\t[[1, 9]]\n', "utf-8")
+    assert phrases(list(read_marked(str(tmp_path / "c.tsv"), units="names", quotes=False))) == [[["New York"]]]
 
 
 @pytest.mark.slow

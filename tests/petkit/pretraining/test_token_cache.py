@@ -49,7 +49,16 @@ def test_the_same_text_is_tokenised_once(source: Path, tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    "change", [{"tokenizer": "bytelevel"}, {"held_out": 0.2}, {"seed": 2}, {"column": "body"}, {"segment": letters}, {"encoding": "utf-8"}]
+    "change",
+    [
+        {"tokenizer": "bytelevel"},
+        {"held_out": 0.2},
+        {"seed": 2},
+        {"column": "body"},
+        {"segment": letters},
+        {"encoding": "utf-8"},
+        {"quotes": False},
+    ],
 )
 def test_whatever_decides_the_tokens_makes_them_anew(change: dict[str, Any], source: Path, tmp_path: Path) -> None:
     cached(source, tmp_path / "cache")
