@@ -49,7 +49,7 @@ def evaluate(
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The study's folder: new, empty, or an unfinished study to go on with.")],
     model: ModelName = "builtin",
-    shots: Annotated[str | None, Option(metavar="N,N", help="Labelled rows per label.", show_default="16")] = None,
+    shots: Annotated[str | None, Option(metavar="N,N", help="Labelled rows per label; default 16.")] = None,
     splits: Annotated[
         str, Option(metavar="N", help="How many draws of the labelled rows; or given, given:FOLDER: splits in DIR/FOLDER/NAME/train files.")
     ] = "5",
@@ -58,8 +58,9 @@ def evaluate(
         str,
         Option(
             metavar="M,M",
-            help="Of pet, ipet, single, supervised, linear-probe, tfidf, setfit, zero-shot, label-embedding, majority.",
-            show_default="pet, supervised, linear-probe, tfidf, majority",
+            help="Of pet, ipet, single, supervised, linear-probe, tfidf, setfit, zero-shot, label-embedding, majority; "
+            "default: pet, supervised, linear-probe, tfidf, majority.",
+            show_default=False,
             autocompletion=study_methods,
         ),
     ] = "pet,supervised,linear-probe,tfidf,majority",
@@ -67,8 +68,7 @@ def evaluate(
         str | None,
         Option(
             metavar="HOW",
-            help="per-class, or by-chance: as many rows in all, with the imbalance of the training file.",
-            show_default="per-class",
+            help="per-class (default), or by-chance: as many rows in all, with the imbalance of the training file.",
         ),
     ] = None,
     unlabeled: Annotated[str | None, Option(metavar="F", help="The pool; default: the unlabeled file, else the training file.")] = None,

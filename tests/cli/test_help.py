@@ -37,6 +37,7 @@ def test_nothing_is_cut_off_on_a_usual_terminal(command: str, monkeypatch: pytes
     flags = {name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts) if name.startswith("--")}
     assert flags <= set(re.findall(r"--[a-z0-9-]+", shown))
     assert "…" not in shown
+    assert "[default: (" not in shown, "what typer makes of a default that is given in words"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
