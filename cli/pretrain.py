@@ -14,7 +14,7 @@ from rich.text import Text
 from typer import Argument, Exit, Option
 
 from petkit.choices import did_you_mean
-from petkit.cli.options import AsJson, Deterministic, Device, Quotes, Threads
+from petkit.cli.options import AsJson, Deterministic, Device, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
 from petkit.errors import SettingsError
 from petkit.wording import spelt_as
@@ -90,7 +90,7 @@ def pretrain(
     ] = None,
     text_column: Annotated[str, Option(metavar="COLUMN", help="Where the text stands in files with columns.")] = "text",
     encoding: Annotated[str | None, Option(metavar="NAME", help="Of text files; default UTF-8.")] = None,
-    quotes: Quotes = True,
+    no_quotes: Annotated[bool, Option("--no-quotes", help="Quotes enclose no cells in CSV and TSV: they are text.")] = False,
     cache: Annotated[Path | None, Option(metavar="DIR", help="Where tokenised text is kept for other runs; default: DIR/tokens.")] = None,
     precision: Annotated[
         str | None, Option(metavar="NAME", help="float32, or bfloat16 autocast; default: bfloat16 on a GPU that has it, else float32.")
@@ -155,7 +155,7 @@ def pretrain(
         deterministic=deterministic,
         seed=seed,
     )
-    reading = {"column": text_column, "quotes": quotes, **({"encoding": encoding} if encoding is not None else {})}
+    reading = {"column": text_column, "quotes": not no_quotes, **({"encoding": encoding} if encoding is not None else {})}
     places: dict[str, Any] = {**reading, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
     if figures := _pretrained(files, settings, out, places, quiet=as_json):  # only rank 0 has any
         (print_json if as_json else _show)(figures)
