@@ -19,7 +19,7 @@ from petkit.rows import UNLABELED, Rows
 from petkit.textcolumns import is_table
 from petkit.wording import many
 
-__all__ = ["Given", "check_rows", "data_name", "path_of", "read_given", "told_apart", "whole_number"]
+__all__ = ["Given", "by_name", "check_rows", "path_of", "paths_of", "read_given", "told_apart", "whole_number"]
 
 
 class Frame(Protocol):
@@ -120,18 +120,23 @@ def check_rows(
     return kept
 
 
-def data_name(given: Any) -> str:
-    """How a report calls the source of some data."""
-    if isinstance(given, tuple):
-        return ", ".join(data_name(one) if is_table(one) else str(one) for one in given)
-    return f"in memory ({type(given).__name__})"
-
-
 def path_of(name: str, given: Any) -> str:
     """A path or a name as a string. Raises SettingsError for anything else."""
     if not isinstance(given, (str, os.PathLike)) or not isinstance(os.fspath(given), str):
         raise SettingsError(f"{name} is {_shown(given)}; a path is legal, as a string or a pathlib.Path")
     return os.fspath(given)
+
+
+def paths_of(name: str, given: Any) -> list[str]:
+    """One path or several as strings. Raises SettingsError for anything else."""
+    return [path_of(name, one) for one in (given if isinstance(given, (list, tuple)) else [given])]
+
+
+def by_name(name: str, given: Any) -> Mapping[str, Any]:
+    """Values by name; none for None. Raises SettingsError for anything but a mapping."""
+    if given is not None and not isinstance(given, Mapping):
+        raise SettingsError(f"{name} is {_shown(given)}; a mapping is legal, such as a dict")
+    return given or {}
 
 
 def whole_number(value: object) -> bool:
@@ -221,4 +226,5 @@ def _article(noun: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{reprlib.repr(value)}, {_article(type(value).__name__)}"
+    kind, text = _article(type(value).__name__), reprlib.repr(value)
+    return kind if "\n" in text else f"{text}, {kind}"

@@ -23,7 +23,7 @@ from petkit.ensemble import member_weights
 from petkit.errors import DataError, RunError, SettingsError, raise_problems
 from petkit.executors import Executor, OnEvent, run_all, silent
 from petkit.files import make_directory, remove, write_json
-from petkit.given import Given, path_of, read_given, told_apart, whole_number
+from petkit.given import Given, by_name, path_of, read_given, told_apart, whole_number
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
@@ -121,10 +121,11 @@ def train(
     model = path_of("model", model)
     check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
-    resolved = _settings(root, model, preset, settings or {}, device)
+    resolved = _settings(root, model, preset, by_name("settings", settings), device)
     check_patterns(task, resolved)
     check_strategies(resolved, model, trust_remote_code=trust_remote_code)
-    reading = {"columns": columns, "id_column": id_column, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
+    reading: dict[str, Any] = {"columns": by_name("columns", columns), "id_column": id_column, "quotes": quotes}
+    reading |= {"drop_blank": drop_blank, "keep_blank": keep_blank}
     if encoding is not None:
         reading["encoding"] = encoding
     data = read_data(task, resolved, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)

@@ -28,7 +28,7 @@ from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import find_sources, source_notices
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
-from petkit.given import path_of, whole_number
+from petkit.given import by_name, path_of, paths_of, whole_number
 from petkit.loading import load_task
 from petkit.memory import memory_explained
 from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
@@ -118,7 +118,7 @@ def evaluate(
     test_limit, shots = test_limit and int(test_limit), shots if shots is None else [int(number) for number in shots]
     device, began = choose_device(device), time.monotonic()
     root = Path(path_of("out", out)).absolute()  # whatever the working directory is meanwhile
-    named = [tasks] if isinstance(tasks, (str, os.PathLike, Task)) else list(tasks)
+    named = list(tasks) if isinstance(tasks, (list, tuple)) else [tasks]
     loaded = [task if isinstance(task, Task) else load_task(path_of("task", task)) for task in named]
     methods = in_order(methods)
     given = splits if isinstance(splits, str) else None
@@ -130,13 +130,13 @@ def evaluate(
     if set(methods) - {"tfidf", "majority"}:
         check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
-    resolved, chosen_preset = _settings(root, model, preset, settings or {}, device)
+    resolved, chosen_preset = _settings(root, model, preset, by_name("settings", settings), device)
     check_strategies(resolved, model, trust_remote_code=trust_remote_code)
     draws = replace(draws, seed=resolved.seed)
-    places = [path_of("data", place) for place in ([data] if isinstance(data, (str, os.PathLike)) else data)]
+    places = paths_of("data", data)
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
     sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test)
-    reading: dict[str, Any] = {"columns": columns, "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
+    reading: dict[str, Any] = {"columns": by_name("columns", columns), "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
@@ -192,6 +192,7 @@ def _check_counts(
     listed = isinstance(shots, (list, tuple, range)) or hasattr(shots, "tolist")
     rules = [
         (not isinstance(methods, str), f"--methods is {methods!r}, one string; a list such as {[methods]!r} is legal"),
+        (isinstance(methods, Iterable), f"--methods is {methods!r}; a list of names is legal"),
         (shots is None or listed, f"--shots is {shots!r}; a list of whole numbers such as [4, 16] is legal, or none for 16"),
         (
             shots is None or not listed or all(map(whole_number, shots)),

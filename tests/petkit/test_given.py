@@ -14,7 +14,7 @@ import pytest
 
 from petkit.data import Reading
 from petkit.errors import DataError, SettingsError
-from petkit.given import check_rows, data_name, path_of, read_given, told_apart, whole_number
+from petkit.given import by_name, check_rows, path_of, paths_of, read_given, told_apart, whole_number
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
 
@@ -63,7 +63,6 @@ def test_paths_are_taken_in_every_form(tmp_path: Path) -> None:
     for given in (paths, tuple(map(str, paths)), (path for path in paths), sorted(tmp_path.glob("*.txt"))):
         assert read(given, name="unlabeled", labels="ignored").fields["text"] == expected
     assert read(paths[0], name="unlabeled", labels="ignored").ids == ("a file:1",)
-    assert data_name(told_apart("train", paths, TASK)) == f"{paths[0]}, {paths[1]}"
 
 
 @pytest.mark.parametrize("hold", [pd.Series, np.array, lambda texts: datasets.Dataset.from_dict({"text": texts})["text"], pa.array])
@@ -136,6 +135,12 @@ def test_paths_and_numbers_are_told_from_other_things() -> None:
     assert (path_of("out", Path("a") / "b"), path_of("out", "c")) == (str(Path("a") / "b"), "c")
     with pytest.raises(SettingsError, match=r"^out is None, a NoneType; a path is legal"):
         path_of("out", None)
+    assert paths_of("data", "a") == paths_of("data", [Path("a")]) == ["a"]
+    with pytest.raises(SettingsError, match=r"^data is 7, an int; a path is legal"):
+        paths_of("data", ["a", 7])
+    assert (by_name("settings", None), by_name("settings", {"seed": 1})) == ({}, {"seed": 1})
+    with pytest.raises(SettingsError, match=r"^settings is 'seed=1', a str; a mapping is legal, such as a dict$"):
+        by_name("settings", "seed=1")
     assert [whole_number(one) for one in (3, np.int64(3), -1, True, "3", 3.0, None)] == [True, True, True, False, False, False, False]
 
 
