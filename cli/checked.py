@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from petkit.checking import CheckReport, ClozeView, PatternCheck, WordCheck
+from petkit.unknowns import unknown_notice
 
 __all__ = ["abridged", "record", "show_check"]
 
@@ -23,6 +24,7 @@ def record(report: CheckReport, model: str) -> dict[str, Any]:
         "fields": list(report.task.fields),
         "rows": report.rows,
         "labelled": report.labelled,
+        "unknown_tokens": report.unknown,
         "head": None if report.head is None else asdict(report.head),
         "patterns": [asdict(check) for check in report.patterns],
         "problems": list(report.problems),
@@ -35,6 +37,10 @@ def show_check(report: CheckReport, model: str, console: Console | None = None) 
     _show(console, _headline(report, model))
     if report.head is not None:
         _show(console, _head(report))
+    if not report.of_rows and (notice := _unknown(report)):
+        _show(console, f"Tokenizer: {notice}.")
+    for problem in report.of_rows:
+        _show(console, f"PROBLEM: {problem}")
     for number, check in enumerate(report.patterns):
         console.print()
         console.print(Text(f"Pattern {number}: {check.pattern}", style="bold"))
@@ -42,7 +48,7 @@ def show_check(report: CheckReport, model: str, console: Console | None = None) 
             _show(console, line, indent="  ")
     if not report.problems:
         console.print()
-        console.print(Text("No problem found."))
+        console.print(Text("No problem of patterns and words found." if _unknown(report) else "No problem found."))
 
 
 def _show(console: Console, line: str, indent: str = "") -> None:
@@ -79,9 +85,15 @@ def _headline(report: CheckReport, model: str) -> str:
     return f"{report.task.name} with {model}: {len(report.patterns)} patterns, {len(report.task.labels)} labels; {rows}"
 
 
+def _unknown(report: CheckReport) -> str | None:
+    return unknown_notice({"the rows": report.unknown})
+
+
 def _head(report: CheckReport) -> str:
     if report.head is None or report.head.status == "trained":
         return f"Masked-LM head: trained; {report.head.detail}" if report.head else ""
+    if _unknown(report):
+        return f"Masked-LM head: {report.head.status}; {report.head.detail}."
     if report.head.status == "unclear":
         advice = "Where texts are unlike what a model has read, petkit train --adapt on many unlabelled ones helps"
     else:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from petkit.backbones.headcheck import HeadReport, head_report
+from petkit.backbones.headcheck import HeadReport, head_report, unknown_share
 from petkit.data.values import is_blank
 from petkit.encoding import Encoder, Joining
 from petkit.encoding.encoded import Encoded
@@ -20,6 +20,7 @@ from petkit.metrics import evaluate
 from petkit.pvp import MASK, PVP, SEGMENT_BREAK, Task, Text
 from petkit.rows import UNLABELED, Rows
 from petkit.scoring import plan, score_rows
+from petkit.unknowns import REMEDY
 
 __all__ = ["CheckReport", "ClozeView", "PatternCheck", "WordCheck", "check_task", "spread"]
 
@@ -80,18 +81,28 @@ class PatternCheck:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What ``check_task`` found. ``rows`` is 0 where none were given and a made-up one was shown; ``head`` is None then."""
+    """What ``check_task`` found. ``rows`` is 0 where none were given and a made-up one was shown; ``head`` and ``unknown`` are None then.
+
+    ``unknown`` is the share of the rows' tokens that the tokenizer does not know.
+    """
 
     task: Task
     rows: int
     labelled: int
     patterns: tuple[PatternCheck, ...]
     head: HeadReport | None
+    unknown: float | None = None
+
+    @property
+    def of_rows(self) -> tuple[str, ...]:
+        """Problems that are no pattern's."""
+        return (f"the tokenizer knows no token of the rows; {REMEDY}",) if self.unknown == 1 else ()
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """All problems, each with its pattern."""
-        return tuple(f"pattern {check.pattern!r}: {problem}" for check in self.patterns for problem in check.problems)
+        """All problems; those of a pattern with its name."""
+        found = (f"pattern {check.pattern!r}: {problem}" for check in self.patterns for problem in check.problems)
+        return (*self.of_rows, *found)
 
 
 def check_task(
@@ -120,16 +131,15 @@ def check_task(
     encoder = Encoder(tokenizer, max_length=most, joining=joining)
     real = rows if rows is not None and len(rows) else None
     looked_at = real or Rows(("made up",), {name: (name.replace("_", " "),) for name in task.fields})
-    head = None
-    if model is not None and real is not None:
-        head = head_report(model, _texts(real)[:_HEAD_TEXTS], tokenizer=tokenizer)
+    texts = _texts(real)[:_HEAD_TEXTS] if real is not None else []
+    head = head_report(model, texts, tokenizer=tokenizer) if model is not None and real is not None else None
     checks = []
     for done, pvp in enumerate(task.pvps, start=1):
         checks.append(_check_pattern(_Look(encoder, tokenizer, model, looked_at, token_budget), pvp, shown))
         if on_pattern is not None:
             on_pattern(done, len(task.pvps))
     labelled = looked_at.labeled
-    return CheckReport(task, len(real or ()), labelled, tuple(checks), head)
+    return CheckReport(task, len(real or ()), labelled, tuple(checks), head, unknown_share(tokenizer, texts))
 
 
 def spread(rows: Rows, most: int) -> Rows:

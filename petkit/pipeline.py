@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from petkit.arguments import names_arguments
+from petkit.backbones.headcheck import head_notice
 from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_threads, default_token_budget
 from petkit.data import Labels, Reading, check_classes, draw_shots, separate
@@ -27,7 +28,7 @@ from petkit.given import Given, by_name, path_of, read_given, told_apart, whole_
 from petkit.loading import load_task
 from petkit.objectives.streams import stream
 from petkit.plan import CHECKPOINT, CLASSIFIER, SUPERVISED, Planner, sets_name, untrained
-from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
+from petkit.prechecks import check_checkpoint, check_known, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.pvp import Task
 from petkit.report import write_report
@@ -39,6 +40,7 @@ from petkit.shortfalls import shortfalls
 from petkit.stages import ROWS
 from petkit.taskspec import task_spec
 from petkit.units import Unit, UnitContext
+from petkit.unknowns import unknown_notice
 from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["Data", "RunResult", "as_recorded", "parameters_of", "rows_unit", "train"]
@@ -130,6 +132,9 @@ def train(
         reading["encoding"] = encoding
     data = read_data(task, resolved, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
     _check_data(task, data, resolved)
+    if resolved.method != "tfidf":
+        unknown = check_known(task, {"train": data.train, "pool": data.pool}, model, trust_remote_code=trust_remote_code)
+        data = replace(data, facts={**data.facts, "unknown_tokens": unknown})
     if resolved.method not in ("supervised", "tfidf"):
         check_words(task, resolved, data.pool, model, trust_remote_code=trust_remote_code)
     notices = _notices(data, model, resolved, begun=(root / MANIFEST).is_file())
@@ -285,6 +290,8 @@ def _notices(data: Data, model: str, settings: Settings, *, begun: bool) -> list
         notices.append(f"{data.facts['blank_dropped']} rows with an empty or blank text were dropped (--drop-blank)")
     if data.facts["overlap"]:
         notices.append(f"{len(data.facts['overlap'])} labelled rows equal a test row (--allow-overlap); test scores are too good")
+    if unknown := unknown_notice(data.facts.get("unknown_tokens", {})):
+        notices.append(unknown)
     if not len(data.train) and settings.method not in ("zero-shot", "ipet"):
         notices.append("no labelled rows: the untrained patterns label the pool (as with --method zero-shot)")
     return notices
@@ -367,9 +374,8 @@ def _shown_by(run: RunFolder, units: Sequence[Unit]) -> Iterator[str]:
     """What a phase has shown that the user should know: a head that is not trained, sets that are short."""
     for unit in units:
         if unit.name == CHECKPOINT:
-            head = run.record(CHECKPOINT)["head"]
-            if head["status"] in ("missing", "untrained"):
-                yield f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}; --adapt trains one on the unlabelled rows"
+            if notice := head_notice(run.record(CHECKPOINT)["head"], "--adapt trains one on the unlabelled rows"):
+                yield notice
         elif unit.name == sets_name(generation := unit.spec.get("generation", 0)):
             yield from (f"generation {generation}: {line}" for line in shortfalls(run.record(unit.name)))
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from transformers import AutoConfig
 
 from petkit.adapted import check_width
 from petkit.backbones import FAMILIES, load_tokenizer
+from petkit.backbones.headcheck import unknown_share
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_adapters, refuse_model_type, resolve
+from petkit.checking import spread
 from petkit.encoding.shared import units_encoder
 from petkit.errors import ModelError, SettingsError
 from petkit.pvp import Task
@@ -18,8 +21,12 @@ from petkit.settings import Settings
 from petkit.strategies import strategy
 from petkit.strategies.anatomy import depth
 from petkit.strategies.lora import check_peft
+from petkit.unknowns import REMEDY
 
-__all__ = ["check_checkpoint", "check_patterns", "check_strategies", "check_strategy", "check_words"]
+__all__ = ["check_checkpoint", "check_known", "check_patterns", "check_strategies", "check_strategy", "check_words"]
+
+_LOOKED_AT: Final = 200
+"""Rows of each part in which unknown tokens are counted."""
 
 
 def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
@@ -69,6 +76,21 @@ def check_strategy(named: Mapping[str, str], model: str, *, trust_remote_code: b
         bad = [f"{name} is {how}" for name, how in found.items() if how.kind == "last" and int(how.number or 0) > there]
         if bad:
             raise SettingsError(f"{', '.join(bad)}; model {model!r} has {there} layers, so last:0 to last:{there} are legal")
+
+
+def check_known(task: Task, parts: Mapping[str, Rows], model: str, *, trust_remote_code: bool) -> dict[str, float]:
+    """By part, the share of tokens that the checkpoint's tokenizer does not know, in up to 200 rows; parts without a token are left out.
+
+    Raises ModelError if it knows no token of a part.
+    """
+    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+    some = {part: spread(rows, _LOOKED_AT) for part, rows in parts.items()}
+    shares = {part: unknown_share(tokenizer, [text for texts in rows.fields.values() for text in texts]) for part, rows in some.items()}
+    nothing = [{"train": "labelled", "pool": "unlabelled"}.get(part, part) for part, share in shares.items() if share == 1]
+    if nothing:
+        what = f"the {' and the '.join(nothing)} rows of task {task.name!r}"
+        raise ModelError(f"model {model!r}: its tokenizer knows no token of {what}; {REMEDY}")
+    return {part: share for part, share in shares.items() if share is not None}
 
 
 def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool) -> None:

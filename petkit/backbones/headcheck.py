@@ -3,13 +3,16 @@
 An encoder-only checkpoint, a sequence classifier or ELECTRA's discriminator has no such head; the published DeBERTa-v2 and v3 files
 have one that predicts noise. Neither fails when it is loaded, and PET learns little from either: adapt the checkpoint first.
 
+A tokenizer that does not know the texts tells nothing of the head: how many of their tokens are unknown is reported beside it.
+
 Token frequencies are counted in the very texts that are asked about. Few or much alike texts make them hard to beat for a good
 head too, so one that does not beat them there is called untrained only if it fails on English documentation as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any, Final, Literal
@@ -20,10 +23,12 @@ from numpy.typing import NDArray
 
 from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
 from petkit.batching import Batch, token_budget_batches
+from petkit.encoding.tokenizing import encoded
 from petkit.errors import DataError, SettingsError
 from petkit.scoring import inference
+from petkit.unknowns import NOTED
 
-__all__ = ["HeadReport", "head_report"]
+__all__ = ["HeadReport", "head_notice", "head_report", "unknown_share"]
 
 _ENOUGH: Final = 20
 """Fewer texts cannot show that a head is untrained."""
@@ -36,14 +41,20 @@ _RATE = 0.15
 _ERRORS = 2.0
 """How many standard errors better than word frequency counts as better."""
 
+_SPECIAL: Final = ("bos", "cls", "eos", "mask", "pad", "sep")
+_BEGINNING: Final = 1024
+"""Characters of a text in which unknown tokens are counted."""
+
 
 @dataclass(frozen=True)
 class HeadReport:
     """What ``head_report`` found.
 
-    ``unclear``: it does no better than token frequencies on these texts, which are fewer than 20, or does better on other texts.
+    ``unclear``: it does no better than token frequencies on these texts, which are fewer than 20, or does better on other texts;
+    or the tokenizer knows no token of these texts.
     ``accuracy`` and ``log_prob`` are the model's means over the masked tokens, ``frequent`` and ``unigram`` those of
-    always saying the most frequent token and of token frequencies; all None where the head is missing and was not asked.
+    always saying the most frequent token and of token frequencies; all None where the head was not asked.
+    ``unknown`` is the share of the texts' tokens that the tokenizer does not know; None where there is no text.
     """
 
     status: Literal["trained", "missing", "untrained", "unclear"]
@@ -52,6 +63,7 @@ class HeadReport:
     frequent: float | None = None
     log_prob: float | None = None
     unigram: float | None = None
+    unknown: float | None = None
 
 
 def head_report(
@@ -81,14 +93,18 @@ def head_report(
     if isinstance(model, str):
         tokenizer = tokenizer or load_tokenizer(model)
         model = load_masked_lm(model)
+    unknown = None if tokenizer is None else unknown_share(tokenizer, texts)
     if model.missing:
-        return HeadReport("missing", f"the checkpoint lacks the head's weights ({', '.join(model.missing[:3])}, ...)")
+        return HeadReport("missing", f"the checkpoint lacks the head's weights ({', '.join(model.missing[:3])}, ...)", unknown=unknown)
     if tokenizer is None:
         raise SettingsError("head_report needs the tokenizer of a loaded model: tokenizer=...")
     judged = partial(_judged, model, tokenizer, max_length=min(max_length, model.max_length), token_budget=token_budget, seed=seed)
     report = judged(texts)
+    if report is None and unknown:
+        return HeadReport("unclear", "the tokenizer knows no token of these texts, so that nothing could be asked", unknown=unknown)
     if report is None:
         raise DataError("the texts hold no token to mask; give real texts")
+    report = replace(report, unknown=unknown)
     if report.status == "trained":
         return report
     if (elsewhere := judged(_documentation())) is not None and elsewhere.status == "trained":
@@ -96,6 +112,32 @@ def head_report(
     if len(texts) < _ENOUGH:
         return replace(report, status="unclear", detail=f"{report.detail}; {len(texts)} texts are too few to tell")
     return report
+
+
+def head_notice(head: Mapping[str, Any], advice: str) -> str | None:
+    """What a run tells of a head that is missing or untrained; None of any other.
+
+    Args:
+        head: a ``HeadReport`` as a dict, as records have it. advice: left out where the tokenizer knows too little of the texts.
+    """
+    if head["status"] not in ("missing", "untrained"):
+        return None
+    told = f"the checkpoint's masked-LM head is {head['status']}: {head['detail']}"
+    return told if (head.get("unknown") or 0) >= NOTED else f"{told}; {advice}"
+
+
+def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float | None:
+    """The share of the tokens of the texts, special ones apart, that the tokenizer does not know; None if they hold no token.
+
+    The beginning of each text is looked at. Tokenizers of bytes know all; of those without a fast backend nothing is told (None).
+    """
+    if (backend := getattr(tokenizer, "backend_tokenizer", None)) is None:
+        return None
+    special = {token for name in _SPECIAL if (token := getattr(tokenizer, f"{name}_token_id", None)) is not None}
+    tokens = Counter(token for one in encoded(backend, [t[:_BEGINNING] for t in texts], fast=True) for token in one.ids)
+    for token in special:
+        tokens.pop(token, None)
+    return tokens[tokenizer.unk_token_id] / tokens.total() if tokens else None
 
 
 def _judged(model: MaskedLM, tokenizer: Any, texts: Sequence[str], *, max_length: int, token_budget: int, seed: int) -> HeadReport | None:

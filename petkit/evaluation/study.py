@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from petkit.arguments import names_arguments
+from petkit.backbones.headcheck import head_notice
 from petkit.choices import did_you_mean, legal_are
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
 from petkit.data.readers import refuse_empty
@@ -33,7 +34,7 @@ from petkit.loading import load_task
 from petkit.memory import memory_explained
 from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
-from petkit.prechecks import check_checkpoint, check_patterns, check_strategies, check_words
+from petkit.prechecks import check_checkpoint, check_known, check_patterns, check_strategies, check_words
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.pvp import Task
 from petkit.report.compare import check_against
@@ -45,6 +46,7 @@ from petkit.settings import Settings, apply_changes, batch_problems, preset_for
 from petkit.settings import preset as preset_of
 from petkit.taskspec import task_spec
 from petkit.units import Unit
+from petkit.unknowns import unknown_notice
 
 __all__ = ["DEFAULT_METHODS", "StudyResult", "evaluate"]
 
@@ -140,6 +142,7 @@ def evaluate(
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
+    unknown = _unknown_tokens(loaded, rows, methods, model, trust_remote_code)
     _check_rows(loaded, rows, methods, resolved, model, trust_remote_code)
     plans = tuple(_task_plan(task, index, rows[index], model, resolved, trust_remote_code) for index, task in enumerate(loaded))
     seed_numbers = tuple(range(resolved.seed, resolved.seed + seeds))
@@ -150,6 +153,9 @@ def evaluate(
     notices = check_against(compared, against) if against is not None else []
     for task, files, of in zip(loaded, sources, rows, strict=True):
         notices += source_notices(task.name, files, pool=of.facts["sources"]["pool"])
+        if task.name in unknown:
+            notices.append(f"task {task.name}: {unknown[task.name]}")
+            facts[task.name] = {**of.facts, "notes": [*of.facts["notes"], f"{task.name}: {unknown[task.name]}."]}
     common: dict[str, Any] = {
         "model": model,
         "device": device,
@@ -271,6 +277,15 @@ def _read(tasks: Sequence[Task], sources: Sequence[Any], draws: Draws, **options
             problems.append(f"task {task.name!r}: {error}")
     raise_problems(DataError, "study", problems)
     return found
+
+
+def _unknown_tokens(tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], model: str, trust: bool) -> dict[str, str]:
+    """What is to be told of tokens that the checkpoint's tokenizer does not know, by task. Raises ModelError where it knows none."""
+    if not set(methods) - {"tfidf", "majority"}:
+        return {}
+    parts = {task.name: {"train": of.splits[0].train, "pool": of.pool} for task, of in zip(tasks, rows, strict=True)}
+    shares = {task.name: check_known(task, parts[task.name], model, trust_remote_code=trust) for task in tasks}
+    return {name: notice for name, of in shares.items() if (notice := unknown_notice(of))}
 
 
 def _check_rows(
@@ -418,6 +433,5 @@ class _Driver:
     def _look_at_heads(self) -> None:
         for plan in self.plan.study.tasks:
             name = f"{plan.tag}.{CHECKPOINT}"
-            head = self.run.record(name)["head"] if self.run.done(name) else {"status": "trained"}
-            if head["status"] in ("missing", "untrained"):
-                self.on_notice(f"task {plan.task.name}: the checkpoint's masked-LM head is {head['status']}: {head['detail']}; see --adapt")
+            if self.run.done(name) and (notice := head_notice(self.run.record(name)["head"], "see --adapt")):
+                self.on_notice(f"task {plan.task.name}: {notice}")

@@ -8,6 +8,7 @@ from typing import Any
 from petkit.report.names import BASELINES, baseline_name, classifier_name, ensemble_name
 from petkit.report.study_markdown import escape, table
 from petkit.shortfalls import short_labels
+from petkit.unknowns import unknown_notice
 from petkit.wording import quoted
 
 __all__ = ["markdown", "result_rows", "score_rows"]
@@ -77,6 +78,8 @@ def _warnings(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{data['removed_from_pool']} unlabelled rows equal a test row and were left out.")
     if data.get("test_unlabeled"):
         found.append(f"{data['test_unlabeled']} of {data['rows']['test']} test rows have no label and are not scored.")
+    if unknown := unknown_notice(data.get("unknown_tokens") or {}):
+        found.append(f"{unknown}.")
     for entry in report["scores"]["generations"]:
         if entry.get("short"):
             found.append(escape(f"Generation {entry['generation']}: {short_labels(entry)}."))

@@ -16,6 +16,7 @@ from petkit.report.markdown import score_rows
 from petkit.report.names import BASELINES, METRIC_NAMES, baseline_name, ensemble_name, method_name, percent
 from petkit.report.page import render, sections
 from petkit.shortfalls import short_labels
+from petkit.unknowns import unknown_notice
 
 __all__ = ["run_page", "run_summary", "run_warnings"]
 
@@ -106,6 +107,8 @@ def run_warnings(report: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"Labels are skewed in the {names[part]} rows: {max(counts)} of {most!r}, {min(counts)} of {least!r}; see macro-F1."
             )
+    if unknown := unknown_notice(data.get("unknown_tokens") or {}):
+        found.append(f"{unknown}.")
     if report["head"] and report["head"]["status"] in ("missing", "untrained"):
         found.append(f"The checkpoint's masked-LM head is {report['head']['status']}: {report['head']['detail']}.")
     lacking = [entry for entry in report["scores"]["generations"] if entry.get("short")]

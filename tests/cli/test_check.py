@@ -105,3 +105,33 @@ def test_a_broken_task_file_is_told_at_once(model: Path, tmp_path: Path) -> None
 def test_wrong_orders_are_told(model: Path, tmp_path: Path, flags: list[str], message: str) -> None:
     found = petkit("check", task_file(tmp_path), "--model", model, *flags, code=2)
     assert message in found.stderr
+
+
+CHINESE = "\u8fd9\u91cc\u5f88\u597d"
+
+
+def texts(folder: Path, *lines: str) -> Path:
+    (folder / "texts.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder / "texts.txt"
+
+
+def test_unknown_tokens_are_told_and_adapting_is_not_advised(model: Path, tmp_path: Path) -> None:
+    given = [task_file(tmp_path), "--model", model, "--data", texts(tmp_path, *(f"{CHINESE} world" for _ in range(30)))]
+    found = " ".join(petkit("check", *given).stdout.split())
+    assert (
+        "Tokenizer: 80 % of the tokens of the rows are unknown to the model's tokenizer; take a checkpoint for the language of the texts"
+        in found
+    )
+    assert "--adapt" not in found
+    assert found.endswith("No problem of patterns and words found.")
+    assert json.loads(petkit("check", *given, "--json").stdout)["unknown_tokens"] == 0.8
+
+
+def test_a_tokenizer_that_knows_nothing_does_not_hide_the_rest(model: Path, tmp_path: Path) -> None:
+    found = petkit("check", task_file(tmp_path), "--model", model, "--data", texts(tmp_path, CHINESE), code=2)
+    shown = " ".join(found.stdout.split())
+    assert "PROBLEM: the tokenizer knows no token of the rows; take a checkpoint for the language" in shown
+    assert f"[MASK]: {CHINESE}" in shown
+    assert "words: World: World = world" in shown
+    assert "Tokenizer:" not in shown
+    assert found.stderr.startswith(f"Error: task 'mine' with model {model}: the tokenizer knows no token of the rows; take")

@@ -15,6 +15,7 @@ from petkit.metrics import evaluate
 from petkit.pvp import MASK, Pattern, Task, Text
 from petkit.rows import UNLABELED, Rows
 from petkit.scoring import plan, score_rows
+from petkit.unknowns import REMEDY
 from tests.builders import sentences, tiny_masked_lm, tokenizer
 from tests.tiny_runs import TOPICS
 
@@ -150,3 +151,31 @@ def test_rows_are_spread_over_sorted_files() -> None:
     assert spread(rows, 10).labels == (0,) * 5 + (1,) * 5
     assert spread(rows, 100) is rows
     assert len(spread(rows, 99)) == 99 == len(set(spread(rows, 99).ids))
+
+
+CHINESE = "\u8fd9\u91cc\u5f88\u597d"
+
+
+def of_texts(*texts: str) -> Rows:
+    return Rows(tuple(f"r{i}" for i in range(len(texts))), {"text": texts}, tuple(i % 2 for i in range(len(texts))))
+
+
+def test_a_tokenizer_that_knows_no_token_is_one_problem_among_the_others(model: MaskedLM) -> None:
+    found = task("{mask}: {text}", verbalizer={"World": "World", "Chinese": "\u4e2d"})
+    report = check_task(found, WORDS, model=model, rows=of_texts(CHINESE, CHINESE))
+    assert report.unknown == 1
+    assert report.head is not None
+    assert report.head.status == "unclear"
+    assert report.problems == (
+        f"the tokenizer knows no token of the rows; {REMEDY}",
+        "pattern '{mask}: {text}': the word '\u4e2d' is unknown to the tokenizer; take another",
+    )
+    assert report.patterns[0].clozes[0].text == f"[MASK]: {CHINESE}"
+    assert check_task(found, WORDS, rows=of_texts(CHINESE)).problems == report.problems, "without a model"
+    assert not check_task(TOPICS, tokenizer("bytelevel"), rows=of_texts(CHINESE)).problems
+
+
+def test_unknown_tokens_are_counted_in_real_rows_only(model: MaskedLM) -> None:
+    report = check_task(TOPICS, WORDS, model=model, rows=of_texts(f"{CHINESE} world", "sports world"))
+    assert (report.unknown, report.problems) == (4 / 7, ())
+    assert check_task(TOPICS, WORDS).unknown is None

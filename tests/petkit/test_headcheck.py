@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from petkit.backbones import MaskedLM, load_masked_lm, load_tokenizer
-from petkit.backbones.headcheck import _masked_positions, head_report
+from petkit.backbones.headcheck import _masked_positions, head_notice, head_report, unknown_share
 from petkit.errors import DataError, ModelError, SettingsError
 from tests import builders
 
@@ -172,3 +172,49 @@ def test_a_loaded_model_needs_its_tokenizer() -> None:
 def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         head_report(str(tmp_path / "no"), texts(3))
+
+
+CHINESE = "\u8fd9\u91cc\u5f88\u597d"
+
+
+@pytest.mark.parametrize("name", ["wordpiece", "bytelevel", "modernbert", "unigram", "albert"])
+def test_unknown_tokens_are_counted_among_the_ordinary_ones(name: str) -> None:
+    words = builders.tokenizer(name)
+    given = [CHINESE, f"{CHINESE} the end", f"the end {words.mask_token} {words.sep_token}", "", " " * 3000 + CHINESE]
+    ids = np.array([token for text in given[:3] for token in words(text, add_special_tokens=False)["input_ids"]])
+    ordinary = ids[(ids == words.unk_token_id) | ~np.isin(ids, words.all_special_ids)]
+    assert unknown_share(words, given) == pytest.approx((ordinary == words.unk_token_id).mean())
+    known = name in ("bytelevel", "modernbert")
+    assert (unknown_share(words, [CHINESE]) == 0) == known
+    assert unknown_share(words, ["the end"]) == 0
+    assert (unknown_share(builders.tokenizer("wordpiece"), [CHINESE]), unknown_share(words, [])) == (1, None)
+    assert unknown_share(words, [f"{words.mask_token}"]) is None
+
+
+def test_a_tokenizer_without_a_fast_backend_tells_nothing_of_unknown_tokens() -> None:
+    assert unknown_share(object(), ["a"]) is None
+
+
+def test_unknown_tokens_are_reported_beside_the_head(tmp_path: Path) -> None:
+    model, words = MaskedLM(builders.random_masked_lm("bert")), builders.tokenizer("wordpiece")
+    mixed = [f"{CHINESE} {text}" for text in texts(30)]
+    report = head_report(model, mixed, tokenizer=words)
+    assert (report.status, report.unknown) == ("untrained", unknown_share(words, mixed))
+    assert 0 < report.unknown < 0.5
+    nothing = head_report(model, [CHINESE] * 30, tokenizer=words)
+    assert (nothing.status, nothing.unknown, nothing.accuracy) == ("unclear", 1, None)
+    assert nothing.detail.startswith("the tokenizer knows no token of these texts")
+    transformers.BertModel(builders.random_masked_lm("bert").config).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    missing = head_report(str(tmp_path), [CHINESE])
+    assert (missing.status, missing.unknown) == ("missing", 1)
+
+
+def test_adapting_is_not_advised_where_the_tokenizer_is_the_cause() -> None:
+    head = {"status": "untrained", "detail": "it is noise"}
+    told = "the checkpoint's masked-LM head is untrained: it is noise"
+    for unknown in (None, 0.0, 0.19):
+        assert head_notice({**head, "unknown": unknown}, "see --adapt") == f"{told}; see --adapt"
+    assert head_notice(head, "see --adapt") == f"{told}; see --adapt", "records of older versions have no share"
+    assert head_notice({**head, "unknown": 0.2}, "see --adapt") == told
+    assert head_notice({**head, "status": "unclear"}, "see --adapt") is None

@@ -402,3 +402,40 @@ def test_the_working_directory_may_change_meanwhile(model: Path, tmp_path: Path,
 
 def test_a_result_is_shown_without_its_report(done: RunResult) -> None:
     assert repr(done) == f"RunResult(path={done.path!r}, classifier={done.classifier!r})"
+
+
+CHINESE = "\u8fd9\u91cc\u5f88\u597d"
+
+
+def in_chinese(data: Rows) -> Rows:
+    return replace(data, fields={"text": tuple(f"{CHINESE}{number}" for number in range(len(data)))})
+
+
+def test_texts_that_the_tokenizer_hardly_knows_are_told_and_reported(model: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    given = {name: in_chinese(tiny_data()[name]) for name in ("train", "unlabeled")}
+    result = tiny_run(tmp_path / "run", model, settings={**SMALL, "method": "pet"}, **given, on_notice=told.append)
+    shares = result.report["data"]["unknown_tokens"]
+    assert {part: 0.6 < share < 1 for part, share in shares.items()} == {"train": True, "pool": True}
+    (notice,) = [line for line in told if "unknown" in line]
+    assert notice.endswith(
+        "of those of the unlabelled rows are unknown to the model's tokenizer; take a checkpoint for the language of the texts, for "
+        "example FacebookAI/xlm-roberta-base"
+    )
+    assert f"\n{notice}.\n" in (result.path / "report.md").read_text("utf-8")
+    assert notice.partition("'")[0] in (result.path / "report.html").read_text("utf-8")
+
+
+def test_texts_that_the_tokenizer_knows_are_not_remarked_upon(done: RunResult) -> None:
+    assert all(share < 0.05 for share in done.report["data"]["unknown_tokens"].values())
+    assert "unknown" not in (done.path / "report.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("part", "called"), [("train", "labelled"), ("unlabeled", "unlabelled")])
+@pytest.mark.parametrize("method", ["pet", "supervised"])
+def test_texts_of_which_the_tokenizer_knows_nothing_are_refused(part: str, called: str, method: str, model: Path, tmp_path: Path) -> None:
+    data = tiny_data()[part]
+    given = replace(data, fields={"text": tuple(CHINESE * (number + 1) for number in range(len(data)))})
+    with pytest.raises(ModelError, match=f"its tokenizer knows no token of the {called} rows of task 'tone'; take a checkpoint for"):
+        tiny_run(tmp_path / "run", model, settings={**SMALL, "method": method}, **{part: given})
+    assert not (tmp_path / "run").exists()

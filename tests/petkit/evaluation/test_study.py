@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from petkit import members
-from petkit.errors import DataError, RunError, SettingsError
+from petkit.errors import DataError, ModelError, RunError, SettingsError
 from petkit.evaluation import reporting, stages
 from petkit.evaluation.progress import Progress
 from petkit.evaluation.study import StudyResult, evaluate
@@ -426,3 +426,17 @@ def test_two_tasks_lie_in_folders_called_like_them(model: Path, tmp_path: Path) 
         tasks, data=tmp_path / "data", out=tmp_path / "out", model=str(model), methods=("tfidf",), shots=(2,), splits=2, device="cpu"
     )
     assert [c["task"] for c in study.report["cells"]] == ["one", "one", "two", "two"]
+
+
+def test_texts_that_the_tokenizer_hardly_knows_are_told_and_reported(model: Path, tmp_path: Path) -> None:
+    data, told = tiny_data(tmp_path / "data"), list[str]()
+    for name, count in (("train", 40), ("test", 16)):
+        write(data / f"{name}.jsonl", tuple("\u8fd9\u91cc" * 3 + f"{name[1]}{number}" for number in range(count)))
+    report = tiny_study(tmp_path / "study", data, model, methods=("pet",), splits=1, shots=(2,), on_notice=told.append).report
+    (notice,) = [line for line in told if "unknown" in line]
+    assert notice.startswith("task tone & mood: ")
+    assert "are unknown to the model's tokenizer; take a checkpoint for the language of the texts" in notice
+    assert f"{notice.removeprefix('task ')}." in report["warnings"]
+    write(data / "train.jsonl", tuple("\u8fd9" * (number + 1) for number in range(40)))
+    with pytest.raises(ModelError, match="knows no token of the labelled and the unlabelled rows of task 'tone & mood'"):
+        tiny_study(tmp_path / "other", data, model, methods=("supervised",))
