@@ -39,7 +39,11 @@ class Peak:
 
 @contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Measure the block. The process as a whole is counted, libraries included."""
+    """Measure the block. The process as a whole is counted, libraries included.
+
+    For that the counters begin anew, for all that reads them in this process: on Linux ``VmHWM`` and ``ru_maxrss``, and torch's of each GPU
+    in use. There is no other way to learn of a peak below an earlier one.
+    """
     found = Peak()
     _forget()
     yield found
