@@ -106,7 +106,7 @@ def _pattern(check: PatternCheck, rows: int, *, room: int) -> Iterator[str]:
         yield from _cloze(view, room)
     yield "words: " + "; ".join(_words(check.words))
     if check.shortened:
-        yield f"shortened: {check.shortened} of {rows} rows, by {check.dropped} tokens in all"
+        yield f"shortened: {check.shortened} of {rows} rows, by {_count(check)} tokens in all"
     if check.scores is not None:
         yield f"before any training: accuracy {check.scores['accuracy']:.3f}, macro-F1 {check.scores['macro_f1']:.3f}"
     for problem in check.problems:
@@ -118,7 +118,11 @@ def _cloze(view: ClozeView, room: int) -> Iterator[str]:
     gap = view.mask if len(view.slots) == 1 else f"{len(view.slots)}x{view.mask}"
     yield f"{view.row}: {abridged(view.text, masks, room).replace(masks, gap, 1)}"
     slots = ", ".join(map(str, view.slots))
-    yield f"{view.tokens} tokens, mask at {slots}" + (f"; {view.dropped} tokens dropped to fit" if view.dropped else "")
+    yield f"{view.tokens} tokens, mask at {slots}" + (f"; {_count(view)} tokens dropped to fit" if view.dropped else "")
+
+
+def _count(lost: ClozeView | PatternCheck) -> str:
+    return f"at least {lost.dropped}" if lost.at_least else str(lost.dropped)
 
 
 def _words(words: tuple[WordCheck, ...]) -> Iterator[str]:

@@ -46,7 +46,7 @@ class ClozeView:
         text: the cloze as a string, with ``mask`` for each slot and `` || `` between segments; nothing is shortened in it.
         mask: the tokenizer's mask token.
         tokens: how many the model gets, special tokens included. slots: where among them the masks stand.
-        dropped: tokens left out to fit.
+        dropped: tokens left out to fit; of very long texts not all are counted (``at_least``).
     """
 
     row: str
@@ -55,6 +55,7 @@ class ClozeView:
     tokens: int
     slots: tuple[int, ...]
     dropped: int
+    at_least: bool
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class PatternCheck:
     Attributes:
         pattern: its name. masks: slots of the longest word.
         words: of all labels. clozes: of the first rows.
-        shortened: how many rows lost tokens. dropped: how many tokens all rows lost together.
+        shortened: how many rows lost tokens. dropped: how many tokens all rows lost together; of very long texts not all are counted
+            (``at_least``).
         scores: ``accuracy`` and ``macro_f1`` of the untrained model on the labelled rows; None without any, or with problems.
         problems: what is wrong; () if all is well.
     """
@@ -75,6 +77,7 @@ class PatternCheck:
     clozes: tuple[ClozeView, ...]
     shortened: int
     dropped: int
+    at_least: bool
     scores: dict[str, float] | None
     problems: tuple[str, ...]
 
@@ -181,7 +184,13 @@ def _check_pattern(look: _Look, pvp: PVP, shown: int) -> PatternCheck:
     scores = None if problems else _scores(look, pvp)
     clozes = () if encoded is None else tuple(_view(look, pvp, encoded, i) for i in range(min(shown, len(encoded))))
     dropped = np.zeros(0) if encoded is None else encoded.dropped
-    return PatternCheck(pvp.pattern.name, masks, words, clozes, int((dropped > 0).sum()), int(dropped.sum()), scores, tuple(problems))
+    lost = int((dropped > 0).sum()), int(dropped.sum()), any(_cut_off(look, i) for i in np.flatnonzero(dropped).tolist())
+    return PatternCheck(pvp.pattern.name, masks, words, clozes, *lost, scores, tuple(problems))
+
+
+def _cut_off(look: _Look, index: int) -> bool:
+    """Whether a row has a text of which only the beginning is read, so that not all of its dropped tokens are counted."""
+    return any(look.encoder.is_cut_off(text) for text in look.rows.row(index).values())
 
 
 def _plan_problems(look: _Look, pvp: PVP) -> list[str]:
@@ -217,7 +226,8 @@ def _scores(look: _Look, pvp: PVP) -> dict[str, float] | None:
 def _view(look: _Look, pvp: PVP, encoded: Encoded, index: int) -> ClozeView:
     slots, mask = tuple(int(slot) for slot in encoded.slots[index]), str(look.tokenizer.mask_token)
     text = _spelled(pvp, look.rows.row(index), mask * len(slots))
-    return ClozeView(look.rows.ids[index], text, mask, int(encoded.lengths[index]), slots, int(encoded.dropped[index]))
+    dropped = int(encoded.dropped[index])
+    return ClozeView(look.rows.ids[index], text, mask, int(encoded.lengths[index]), slots, dropped, dropped > 0 and _cut_off(look, index))
 
 
 def _spelled(pvp: PVP, row: dict[str, str], mask: str) -> str:

@@ -42,6 +42,8 @@ _ERRORS = 2.0
 """How many standard errors better than word frequency counts as better."""
 
 _SPECIAL: Final = ("bos", "cls", "eos", "mask", "pad", "sep")
+_LONG: Final = 20
+"""Characters a token: no more of a text is tokenised to mask tokens in it."""
 _BEGINNING: Final = 1024
 """Characters of a text in which unknown tokens are counted."""
 
@@ -142,7 +144,8 @@ def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float | None:
 
 def _judged(model: MaskedLM, tokenizer: Any, texts: Sequence[str], *, max_length: int, token_budget: int, seed: int) -> HeadReport | None:
     """Trained or untrained, by these texts; None if they hold no token to mask."""
-    rows = [np.array(tokenizer(text, truncation=True, max_length=max_length)["input_ids"]) for text in texts]
+    beginnings = [text[: _LONG * max_length] for text in texts]
+    rows = [np.array(tokenizer(text, truncation=True, max_length=max_length)["input_ids"]) for text in beginnings]
     special = np.array(sorted(tokenizer.all_special_ids))
     masked = _masked_positions(rows, special, np.random.default_rng(seed))
     if not masked:
