@@ -51,7 +51,7 @@ class Guess:
     """The columns of a file by what they hold.
 
     ``labels`` are the values of the column ``label`` with how many rows have each, in natural order;
-    ``rows`` were looked at, ``unlabeled`` of them without a label.
+    ``rows`` were looked at, ``unlabeled`` of them without a label. ``latin``: whether most letters of the texts are.
     """
 
     texts: tuple[str, ...]
@@ -59,6 +59,7 @@ class Guess:
     labels: tuple[tuple[str, int], ...]
     rows: int
     unlabeled: int
+    latin: bool = True
 
 
 def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (), label: str | None = None) -> Guess:
@@ -72,7 +73,7 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (
 
     >>> rows = [{"id": 1, "review": "I liked it a lot.", "stars": 5}, {"id": 2, "review": "Never again.", "stars": 1}]
     >>> guess_columns(rows)
-    Guess(texts=('review',), label='stars', labels=(('1', 1), ('5', 1)), rows=2, unlabeled=0)
+    Guess(texts=('review',), label='stars', labels=(('1', 1), ('5', 1)), rows=2, unlabeled=0, latin=True)
     """
     columns = _columns(rows)
     _check_named(columns, texts, label)
@@ -80,7 +81,19 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (
     chosen = tuple(texts) or _text_columns(rows, [name for name in columns if name != known])
     found = known if known is not None else _label_by_values(rows, [name for name in columns if name not in chosen])
     counts = _label_counts(rows, found, named=label is not None)
-    return Guess(chosen, found, counts, len(rows), len(rows) - sum(count for _, count in counts))
+    unlabeled = len(rows) - sum(count for _, count in counts)
+    return Guess(chosen, found, counts, len(rows), unlabeled, _is_latin(str(row.get(name) or "")[:200] for row in rows for name in chosen))
+
+
+def _is_latin(texts: Iterable[str]) -> bool:
+    """Whether at least half of the letters are Latin ones.
+
+    >>> _is_latin(["Gr\u00fc\u00dfe, 12"]), _is_latin(["\u8033\u673a\u4e0d\u9519 ok"]), _is_latin(["12"])
+    (True, False, True)
+    """
+    letters = Counter(sign for text in texts for sign in text if sign.isalpha())
+    latin = sum(count for sign, count in letters.items() if unicodedata.name(sign, "").startswith("LATIN"))
+    return 2 * latin >= letters.total()
 
 
 def header_doubt(guess: Guess, columns: Sequence[str]) -> str | None:

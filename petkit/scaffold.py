@@ -52,8 +52,8 @@ from petkit import Task
 {words}
     }},
     label_column={label},
-    # The language of the texts (en, de, zh-Hans ...).
-    language="en",
+    # The language of the texts (en, de, zh-Hans ...; und: not said), for the model card.
+    language={language},
 )
 '''
 
@@ -108,6 +108,7 @@ def task_file_text(guess: Guess, *, name: str, data: str, flags: Sequence[str] =
         patterns="\n".join(f"        {_literal(pattern)}," for pattern in _patterns(fields)),
         words="\n".join(_word_line(value, count, words[value]) for value, count in guess.labels),
         label=_literal(guess.label),
+        language=_literal("en" if guess.latin else "und"),
     )
 
 

@@ -325,3 +325,11 @@ def test_the_written_task_reads_the_rows_it_was_made_from(tmp_path: Path) -> Non
     new_task_file(source, tmp_path / "task.py")
     read = read_rows(source, load_task(tmp_path / "task.py"), labels="required", columns={"Review_Text": "Review Text"})
     assert read.labels == (1, 0) * 3
+
+
+@pytest.mark.parametrize(
+    ("texts", "language"), [(["Gut gemacht.", "Schlecht."], "en"), (["\u8033\u673a\u4e0d\u9519", "\u4e0d\u597d ok"], "und")]
+)
+def test_texts_in_another_script_are_not_called_english(texts: list[str], language: str, tmp_path: Path) -> None:
+    new_task_file(write_lines(tmp_path / "d.jsonl", rows(4, text=texts, label=["a", "b"])), tmp_path / "t.py")
+    assert run((tmp_path / "t.py").read_text(encoding="utf-8")).language == language
