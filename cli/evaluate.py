@@ -43,7 +43,7 @@ def evaluate(
         list[str],
         Option(
             metavar="DIR",
-            help="A folder with train and test files (.jsonl, .csv, .tsv, .parquet) and maybe unlabeled; for several tasks the folder "
+            help="A folder with train and test files (.jsonl, .csv, .tsv, .parquet) and maybe unlabeled (.txt too); for several tasks the folder "
             "that holds one such folder called like each, or NAME=DIR, repeatable.",
         ),
     ],
