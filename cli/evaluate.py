@@ -43,8 +43,8 @@ def evaluate(
         list[str],
         Option(
             metavar="DIR",
-            help="A folder with train and test files (.jsonl, .csv, .tsv, .parquet) and maybe unlabeled (.txt too); for several tasks the folder "
-            "that holds one such folder called like each, or NAME=DIR, repeatable.",
+            help="A folder with train and test files (.jsonl, .csv, .tsv, .parquet) and maybe unlabeled (.txt too); for several tasks the "
+            "folder that holds one such folder called like each, or NAME=DIR, repeatable.",
         ),
     ],
     out: Annotated[Path, Option(metavar="DIR", help="The study's folder: new, empty, or an unfinished study to go on with.")],
