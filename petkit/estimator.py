@@ -56,7 +56,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: (C,) the labels, sorted, of the type that ``y`` had. n_features_in_: number of text fields.
-        classifier_: the ``petkit.Classifier``. task_: the task. report_: the run's report.json.
+        classifier_: the ``petkit.Classifier``. task_: the task. report_: the run's report.json; ``from_run`` has it of a run's folder only.
     """
 
     classifier_: Classifier
@@ -177,6 +177,8 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         made._columns_ = tuple(state.get("columns", classifier.task.fields))
         made.task_, made.n_features_in_ = classifier.task, len(classifier.task.fields)
         made.classifier_, made._files_ = classifier, _small_files(folder)
+        if (report := Path(path) / "report.json").is_file():
+            made.report_ = read_json_checked(report)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def _check_free(path: Path) -> None:
 
 def _small_files(folder: Path) -> dict[str, bytes]:
     """A classifier's files but for its weights, which the open model holds."""
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith("model")}
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file() and ".safetensors" not in file.suffixes}
 
 
 def _typed(labels: Sequence[str], kind: str) -> NDArray[Any]:

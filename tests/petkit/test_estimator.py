@@ -204,7 +204,11 @@ def test_pickles_hold_no_torch_object(fitted: PETClassifier) -> None:
 
 
 def test_a_classifiers_folder_becomes_an_estimator(tmp_path: Path) -> None:
-    found = PETClassifier.from_run(tiny_classifier(tmp_path), device="cpu")
+    folder = tiny_classifier(tmp_path)
+    (folder / "modeling_notes.md").write_text("mine")
+    found = PETClassifier.from_run(folder, device="cpu")
+    assert not hasattr(found, "report_")
+    assert (found.save(tmp_path / "saved") / "modeling_notes.md").read_text() == "mine"
     assert list(found.classes_) == ["Business", "Sports", "World"]
     assert list(found.predict(NEW)) == Classifier.load(tmp_path, device="cpu").predict(NEW)
 
@@ -221,6 +225,7 @@ def test_parameters_are_only_stored(model: str) -> None:
 def test_a_run_folder_is_kept_where_it_is_asked_for(model: str, tmp_path: Path) -> None:
     found = quick(model, out=tmp_path / "run", method="single").fit(TEXTS, LABELS)
     again = PETClassifier.from_run(tmp_path / "run", device="cpu")
+    assert again.report_ == found.report_
     np.testing.assert_array_equal(again.predict_proba(NEW), found.predict_proba(NEW))
 
 
