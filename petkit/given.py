@@ -19,7 +19,7 @@ from petkit.rows import UNLABELED, Rows
 from petkit.textcolumns import is_table
 from petkit.wording import many
 
-__all__ = ["Given", "by_name", "check_rows", "path_of", "paths_of", "read_given", "told_apart", "whole_number"]
+__all__ = ["Given", "by_name", "check_rows", "items_of", "path_of", "paths_of", "read_given", "told_apart", "whole_number"]
 
 
 class Frame(Protocol):
@@ -129,7 +129,22 @@ def path_of(name: str, given: Any) -> str:
 
 def paths_of(name: str, given: Any) -> list[str]:
     """One path or several as strings. Raises SettingsError for anything else."""
-    return [path_of(name, one) for one in (given if isinstance(given, (list, tuple)) else [given])]
+    items = items_of(given)
+    return [path_of(name, one) for one in ([given] if items is None else items)]
+
+
+def items_of(given: Any) -> list[Any] | None:
+    """The items of a list or of any other iterable, those of a set sorted, so that they come alike in every process.
+
+    None for one thing: a string, a path, a number, a mapping.
+    """
+    if isinstance(given, (str, bytes, bytearray, os.PathLike, Mapping)) or not isinstance(given, Iterable):
+        return None
+    if not getattr(given, "ndim", 1):  # an array of a single number
+        return None
+    if isinstance(given, (set, frozenset)):
+        return sorted(given, key=None if all(map(whole_number, given)) else str)
+    return list(given)
 
 
 def by_name(name: str, given: Any) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, NamedTuple
@@ -150,6 +150,6 @@ class Group:
         return f"{self.of_split}.s{self.seed}"
 
 
-def in_order(methods: Sequence[str]) -> tuple[str, ...]:
+def in_order(methods: Iterable[str]) -> tuple[str, ...]:
     """Methods, each once, in the order given."""
     return tuple(dict.fromkeys(methods))

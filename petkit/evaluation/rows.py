@@ -73,7 +73,7 @@ def read_task(
         return read_rows(source, task, labels=labels, report=report, **reading)
 
     train, tested = rows_of(sources.train, "required"), rows_of(sources.test, "required")
-    pool = rows_of(sources.unlabeled, "ignored").with_labels(()) if sources.unlabeled else train
+    pool = rows_of(sources.unlabeled, "ignored").with_labels(()) if sources.unlabeled and not pool_from_test else train
     if pool_from_test:
         pool, tested = _carved(tested, pool_from_test)
     tested = _limited(tested, test_limit, draws.seed, "test")

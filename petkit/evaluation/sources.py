@@ -11,15 +11,17 @@ from typing import Final
 
 from petkit.choices import did_you_mean, nearest, not_there
 from petkit.errors import DataError, raise_problems
-from petkit.wording import verb
+from petkit.wording import NAMED_PLACES, shortened, verb
 
 __all__ = ["GivenSplit", "Sources", "find_sources", "source_notices"]
 
 _TABLES: Final = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _LABELED: Final = (*_TABLES, *(f"{ending}.gz" for ending in _TABLES), ".parquet")
-_PARTS: Final = ("train", "test", "unlabeled")
 _RAW: Final = (".txt", ".txt.gz")
 """One text per line: there is no place for a label."""
+
+_SPLIT_NAME: Final = re.compile(r"\w+")
+"""NAME of ``train_NAME``: ``train_1.old.csv`` is a copy rather than a further split."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class GivenSplit:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the rows of one task come from. unlabeled: None where no file holds the pool. unread: told to the user."""
+    """Where the rows of one task come from. unlabeled: None where no such file is read. unread: told to the user."""
 
     train: str
     test: str
@@ -42,8 +44,35 @@ class Sources:
     unread: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is asked for of each task's folder, as ``find_sources`` describes it."""
+
+    given: str | None
+    unlabeled: str | None
+    test: str | None
+    pool_from_test: bool
+    development: bool
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What a folder of splits holds: those that can be read, what is wrong with them, and what is called like one and is not read."""
+
+    splits: tuple[GivenSplit, ...]
+    problems: tuple[str, ...]
+    unread: tuple[str, ...]
+
+
 def find_sources(
-    names: Sequence[str], data: Sequence[str], *, given: str | None, unlabeled: str | None = None, test: str | None = None
+    names: Sequence[str],
+    data: Sequence[str],
+    *,
+    given: str | None,
+    unlabeled: str | None = None,
+    test: str | None = None,
+    pool_from_test: bool = False,
+    development: bool = True,
 ) -> list[Sources]:
     """The sources of every task, in order.
 
@@ -51,14 +80,17 @@ def find_sources(
         names: of the tasks. data: ``DIR`` (a task's folder, or the parent of folders called like the tasks) or ``NAME=DIR``.
         given: None to draw splits; ``given``: those of the one folder that holds some; ``given:FOLDER``: those of this one.
         unlabeled, test: files in the place of those in the folders, which are then not looked for.
+        pool_from_test: no unlabeled file is looked for. development: whether dev files of given splits are.
 
-    Raises DataError that names everything that is missing.
+    Raises DataError that names everything that is missing: train and test. Of what need not be there, files that are not read are
+    told as ``Sources.unread``.
     """
+    wanted = _Wanted(given, unlabeled, test, pool_from_test, development)
     folders, problems = _folders(names, data)
     found = []
     for name in (name for name in names if name in folders):
         wrong: list[str] = []
-        found.append(_sources(folders[name], given, unlabeled, test, wrong))
+        found.append(_sources(folders[name], wanted, wrong))
         problems += [f"task {name!r}: {problem}" for problem in wrong]
     raise_problems(DataError, "--data", problems)
     return found
@@ -69,7 +101,7 @@ def source_notices(name: str, sources: Sources, *, pool: str) -> list[str]:
     notices = [_not_read(sources.unread)] if sources.unread else []
     train = Path(sources.train)
     if pool == sources.train and sources.unlabeled is None:
-        there = {path.name.partition(".")[0]: path.name for path in _entries(train.parent)}
+        there = {path.name.partition(".")[0]: path.name for path in _entries(train.parent) if str(path) not in sources.unread}
         near = nearest("unlabeled", there, most=1, alike=0.8)
         other = f" ({there[near[0]]} there is not read)" if near else ""
         notices.append(f"no unlabeled file in {train.parent}{other}, so the pool is {train.name} without its labels; see --unlabeled")
@@ -118,23 +150,31 @@ def _no_train(folders: Sequence[Path]) -> str:
     return f"no train file ({_names('train')}) in {' and '.join(map(str, folders))}" + (f"; {_not_read(unread)}" if unread else "")
 
 
-def _sources(folder: Path, given: str | None, unlabeled: str | None, test: str | None, problems: list[str]) -> Sources:
+def _sources(folder: Path, wanted: _Wanted, problems: list[str]) -> Sources:
     """The files of one task; what is wrong with them goes to ``problems``."""
-    elsewhere = {"train": None, "test": test, "unlabeled": unlabeled}
-    files = {part: elsewhere[part] or _file(folder, part, problems) for part in _PARTS}
-    unread = [str(path) for part in _PARTS if not elsewhere[part] for path in _called(folder, part)[1]]
-    splits = _given(folder, given, problems) if given else ()
-    return Sources(str(files["train"]), str(files["test"]), files["unlabeled"], splits, tuple(unread))
+    unread: list[str] = []
+    train = _file(folder, "train", problems, unread)
+    test = wanted.test or _file(folder, "test", problems, unread)
+    raw = wanted.unlabeled
+    if raw is None and not wanted.pool_from_test:
+        raw = _file(folder, "unlabeled", problems, unread, needed=False)
+    splits = _given(folder, wanted.given, wanted.development, problems, unread) if wanted.given else ()
+    return Sources(str(train), str(test), raw, splits, tuple(unread))
 
 
-def _file(folder: Path, part: str, problems: list[str]) -> str | None:
-    """The one file (or folder that datasets wrote) that is called so. What is wrong with it goes to ``problems``."""
-    read, unread = _called(folder, part)
+def _file(folder: Path, part: str, problems: list[str], unread: list[str], *, needed: bool = True) -> str | None:
+    """The one file (or folder that datasets wrote) that is called so.
+
+    What is wrong with it goes to ``problems``; what is called so and cannot be read is wrong only where a file is ``needed`` and none
+    is there, and goes to ``unread``.
+    """
+    read, others = _called(folder, part)
+    unread += [str(path) for path in others]
     flag = f"; or name one by --{part}" if part in ("test", "unlabeled") else ""
     if len(read) > 1:
         problems.append(f"{folder} holds {' and '.join(path.name for path in read)}; one {part} file is legal: take the others away{flag}")
-    elif not read and (unread or part == "test"):
-        why = f"; {_not_read([path.name for path in unread])}" if unread else ""
+    elif needed and not read:
+        why = f"; {_not_read([path.name for path in others])}" if others else ""
         problems.append(f"{folder} has no {part} file ({_names(part)}){why}{flag}")
     return str(read[0]) if read else None
 
@@ -173,38 +213,68 @@ def _names(part: str) -> str:
 def _not_read(files: Sequence[str]) -> str:
     """Which files are not read, and why where that may not be plain.
 
-    >>> _not_read(["a/train.txt", "a/train.xlsx"])
-    'a/train.txt and a/train.xlsx are not read (a .txt file has no labels)'
+    >>> _not_read(["train.txt", "train.xlsx", "train"])
+    'train.txt, train.xlsx and train are not read (a .txt file has no labels)'
     """
-    why = " (a .txt file has no labels)" if any(file.lower().endswith(_RAW) for file in files) else ""
-    return f"{' and '.join(files)} {verb(len(files), 'are')} not read{why}"
+    few = len(files) <= NAMED_PLACES
+    listed = " and ".join(filter(None, (", ".join(files[:-1]), files[-1]))) if few else ", ".join(shortened(files))
+    why = ["a .txt file has no labels"] if any(file.lower().endswith(_RAW) for file in files) else []
+    why += ["NAME in train_NAME is letters, digits and _"] if any(_is_misnamed(Path(file).name) for file in files) else []
+    return f"{listed} {verb(len(files), 'are')} not read" + (f" ({'; '.join(why)})" if why else "")
 
 
-def _given(folder: Path, given: str, problems: list[str]) -> tuple[GivenSplit, ...]:
+def _given(folder: Path, given: str, development: bool, problems: list[str], unread: list[str]) -> tuple[GivenSplit, ...]:
     """Splits in ``FOLDER/NAME/train.*`` or ``FOLDER/train_NAME.*``."""
     wanted = given.partition(":")[2]
-    holders = [inside for inside in _entries(folder) if inside.is_dir() and _splits_in(inside, [])]
-    chosen = [inside for inside in holders if inside.name == wanted] if wanted else holders
+    held = {inside.name: _splits_in(inside, development) for inside in _entries(folder) if inside.is_dir()}
+    names = [name for name, one in held.items() if one.splits]
+    chosen = [name for name in names if name == wanted] if wanted else names
     if len(chosen) == 1:
-        return _splits_in(chosen[0], problems)
-    names = [inside.name for inside in holders]
+        problems += held[chosen[0]].problems
+        unread += held[chosen[0]].unread
+        return held[chosen[0]].splits
     there = f"folders with splits there: {', '.join(names)}" if names else "no folder there holds NAME/train or train_NAME files"
-    problems.append(f"{folder}: --splits {given} finds no single folder of splits; {there}{did_you_mean(wanted, names)}")
+    others = [file for name, one in held.items() if name == wanted or not (wanted or names) for file in one.unread]
+    why = f"; {_not_read(others)}" if others else ""
+    problems.append(f"{folder}: --splits {given} finds no single folder of splits; {there}{why}{did_you_mean(wanted, names)}")
     return ()
 
 
-def _splits_in(folder: Path, problems: list[str]) -> tuple[GivenSplit, ...]:
-    """The splits of a folder, in order; of files that stand in each other's way ``problems`` are told."""
+def _splits_in(folder: Path, development: bool) -> _Held:
+    """The splits of a folder, in order; folders and files in it that are none stand in no one's way."""
     places = {inside.name: (inside, "train", "dev") for inside in _entries(folder) if inside.is_dir()}
-    flat = {path.name.partition(".")[0].removeprefix("train_") for path in folder.glob("train_*.*")}
-    places |= {name: (folder, f"train_{name}", f"dev_{name}") for name in flat if re.fullmatch(r"\w+", name)}
+    files = [path for path in folder.glob("train_*.*") if path.is_file()]
+    names = {path: _split_name(path.name) for path in files}
+    places |= {name: (folder, f"train_{name}", f"dev_{name}") for name in names.values() if name}
+    problems: list[str] = []
+    unread = [str(path) for path, name in names.items() if not name]
     found = []
     for name in sorted(places, key=_by_number):
         inside, *parts = places[name]
-        train = _file(inside, parts[0], problems)
+        train = _file(inside, parts[0], problems, unread, needed=False)
         if train is not None:
-            found.append(GivenSplit(f"{folder.name}/{name}", train, _file(inside, parts[1], problems)))
-    return tuple(found)
+            other = _file(inside, parts[1], problems, unread, needed=False) if development else None
+            found.append(GivenSplit(f"{folder.name}/{name}", train, other))
+    return _Held(tuple(found), tuple(problems), tuple(sorted(set(unread))))
+
+
+def _split_name(file: str) -> str | None:
+    """NAME of a file ``train_NAME.*`` that can be read; None for others.
+
+    >>> [_split_name(file) for file in ("train_1.csv.gz", "train_log.txt", "train_0.5.csv")]
+    ['1', None, None]
+    """
+    name = _unended(file).removeprefix("train_")
+    return name if _SPLIT_NAME.fullmatch(name) else None
+
+
+def _is_misnamed(file: str) -> bool:
+    return file.startswith("train_") and _unended(file) != file and _split_name(file) is None
+
+
+def _unended(file: str) -> str:
+    """The name without an ending of labelled rows; the whole where it has none."""
+    return next((file[: -len(ending)] for ending in _LABELED if file.lower().endswith(ending)), file)
 
 
 def _by_number(name: str) -> tuple[int, str]:

@@ -26,10 +26,10 @@ from petkit.evaluation.planning import Plan, Weights
 from petkit.evaluation.progress import OnProgress, Tracker, unheard
 from petkit.evaluation.reporting import task_entries, write_report
 from petkit.evaluation.rows import Draws, TaskRows, read_task
-from petkit.evaluation.sources import find_sources, source_notices
+from petkit.evaluation.sources import Sources, find_sources, source_notices
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
-from petkit.given import by_name, path_of, paths_of, whole_number
+from petkit.given import by_name, items_of, path_of, paths_of, whole_number
 from petkit.loading import load_task
 from petkit.memory import memory_explained
 from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
@@ -62,17 +62,31 @@ class StudyResult:
     report: dict[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """A study in which everything is read and checked, and nothing written. ``facts`` of each task's rows go into the report."""
+
+    study: Study
+    rows: Sequence[TaskRows]
+    facts: Mapping[str, Mapping[str, Any]]
+    asked: dict[str, Any]
+    notices: list[str]
+    model: str
+    device: str
+    trust: bool
+
+
 @names_arguments
 def evaluate(
-    tasks: Task | str | os.PathLike[str] | Sequence[Task | str | os.PathLike[str]],
+    tasks: Task | str | os.PathLike[str] | Iterable[Task | str | os.PathLike[str]],
     *,
-    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    data: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     model: str | os.PathLike[str] = "builtin",
-    shots: Sequence[int] | None = None,
+    shots: Iterable[int] | None = None,
     splits: int | str = 5,
     seeds: int = 1,
-    methods: Sequence[str] = DEFAULT_METHODS,
+    methods: Iterable[str] = DEFAULT_METHODS,
     draw: str | None = None,
     preset: str = "auto",
     settings: Mapping[str, Any] | None = None,
@@ -115,69 +129,87 @@ def evaluate(
 
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
     """
-    _check_counts(methods, shots, splits, seeds, calibration_folds, test_limit, pool_from_test, workers)
+    began, counts, several = time.monotonic(), items_of(shots), items_of(tasks)
+    _check_counts(methods, shots if counts is None else counts, splits, seeds, calibration_folds, test_limit, pool_from_test, workers)
     seeds, calibration_folds, pool_from_test, workers = map(int, (seeds, calibration_folds, pool_from_test, workers))  # numpy's too
-    test_limit, shots = test_limit and int(test_limit), shots if shots is None else [int(number) for number in shots]
-    device, began = choose_device(device), time.monotonic()
+    test_limit, counts = test_limit and int(test_limit), counts and list(map(int, counts))
+    device = choose_device(device)
     root = Path(path_of("out", out)).absolute()  # whatever the working directory is meanwhile
-    named = list(tasks) if isinstance(tasks, (list, tuple)) else [tasks]
-    loaded = [task if isinstance(task, Task) else load_task(path_of("task", task)) for task in named]
+    loaded = [task if isinstance(task, Task) else load_task(path_of("task", task)) for task in ([tasks] if several is None else several)]
     methods = in_order(methods)
     given = splits if isinstance(splits, str) else None
-    _check(loaded, methods, shots, splits, draw, seeds, calibration_folds)
+    _check(loaded, methods, counts, splits, draw, seeds, calibration_folds)
     model = path_of("model", model)
     unlabeled, test = (path_of(name, one) if one is not None else None for name, one in (("unlabeled", unlabeled), ("test", test)))
-    how = _DRAWS[draw or "per-class"] if given is None else "given"
-    draws = Draws(tuple(dict.fromkeys(shots or (16,))), int(splits) if given is None else 0, how, 0, measure_development_gain)
     if set(methods) - {"tfidf", "majority"}:
         check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
     resolved, chosen_preset = _settings(root, model, preset, by_name("settings", settings), device)
     check_strategies(resolved, model, trust_remote_code=trust_remote_code)
-    draws = replace(draws, seed=resolved.seed)
+    how, number = ("given", 0) if given is not None else (_DRAWS[draw or "per-class"], int(splits))
+    draws = Draws(tuple(dict.fromkeys(counts or (16,))), number, how, resolved.seed, measure_development_gain)
     places = paths_of("data", data)
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
-    sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test)
+    looked_for = {"pool_from_test": pool_from_test > 0, "development": measure_development_gain}
+    sources = find_sources([task.name for task in loaded], places, given=given, unlabeled=unlabeled, test=test, **looked_for)
     reading: dict[str, Any] = {"columns": by_name("columns", columns), "drop_blank": drop_blank, "keep_blank": keep_blank, "quotes": quotes}
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
-    unknown = _unknown_tokens(loaded, rows, methods, model, trust_remote_code)
+    facts, notices = _found(loaded, sources, rows, _unknown_tokens(loaded, rows, methods, model, trust_remote_code))
     _check_rows(loaded, rows, methods, resolved, model, trust_remote_code)
     plans = tuple(_task_plan(task, index, rows[index], model, resolved, trust_remote_code) for index, task in enumerate(loaded))
     seed_numbers = tuple(range(resolved.seed, resolved.seed + seeds))
     study = Study(plans, seed_numbers, methods, resolved, preset_of(chosen_preset), calibration_folds, measure_development_gain)
     asked = _asked(study, model, chosen_preset, draws, options, allow_overlap)
-    facts = {task.name: of.facts for task, of in zip(loaded, rows, strict=True)}
-    compared = {"kind": "study", "study": asked, "tasks": task_entries(study, facts)}
-    notices = check_against(compared, against) if against is not None else []
-    for task, files, of in zip(loaded, sources, rows, strict=True):
+    if against is not None:
+        notices = [*check_against({"kind": "study", "study": asked, "tasks": task_entries(study, facts)}, against), *notices]
+    checked = _Checked(study, rows, facts, asked, notices, model, device, trust_remote_code)
+    return StudyResult(root, _carried_out(checked, root, executor, workers, on_progress, on_notice, began=began))
+
+
+def _found(
+    tasks: Sequence[Task], sources: Sequence[Sources], rows: Sequence[TaskRows], unknown: Mapping[str, str]
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """What the report and the user are told of each task's rows; ``unknown`` is that of ``_unknown_tokens``."""
+    facts: dict[str, Mapping[str, Any]] = {}
+    notices: list[str] = []
+    for task, files, of in zip(tasks, sources, rows, strict=True):
+        facts[task.name] = of.facts
         notices += source_notices(task.name, files, pool=of.facts["sources"]["pool"])
         if task.name in unknown:
             notices.append(f"task {task.name}: {unknown[task.name]}")
             facts[task.name] = {**of.facts, "notes": [*of.facts["notes"], f"{task.name}: {unknown[task.name]}."]}
-    common: dict[str, Any] = {
-        "model": model,
-        "device": device,
-        "trust_remote_code": trust_remote_code,
-        "model_digest": checkpoint_digest(model),
-    }
-    parts = _parts(study, rows)
+    return facts, notices
+
+
+def _carried_out(
+    checked: _Checked,
+    root: Path,
+    executor: Executor | None,
+    workers: int,
+    on_progress: OnProgress,
+    on_notice: OnNotice,
+    *,
+    began: float,
+) -> dict[str, Any]:
+    """The report of a study whose units are carried out, or found done, in the folder ``root``."""
+    study, model, device = checked.study, checked.model, checked.device
+    digest, parts = checkpoint_digest(model), _parts(study, checked.rows)
+    common = {"model": model, "device": device, "trust_remote_code": checked.trust, "model_digest": digest}
     plan = Plan(study, common, {unit: {name: r.fingerprint() for name, r in of.items()} for unit, of in parts.items()})
-    record = {**asked, "tasks": [task_spec(task) for task in loaded], "model": model, "device": device, "folds": calibration_folds}
-    inputs = {f"{unit}/{name}": digest for unit, of in plan.fingerprints.items() for name, digest in of.items()}
-    inputs |= {"model": common["model_digest"]}
+    record = {**checked.asked, "tasks": [task_spec(of.task) for of in study.tasks], "model": model, "device": device, "folds": study.folds}
+    inputs = {f"{unit}/{name}": value for unit, of in plan.fingerprints.items() for name, value in of.items()} | {"model": digest}
     with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run:
         for change in run.version_changes:
             on_notice(f"version changed since the study began: {change}")
-        for notice in (*notices, *computing_on(device, resolved.precision)):
+        for notice in (*checked.notices, *computing_on(device, study.settings.precision)):
             on_notice(notice)
         driver = _Driver(run, plan, executor, workers, on_progress, on_notice)
         driver.take_rows(parts)
-        driver.estimate(rows, model, device, trust_remote_code)
+        driver.estimate(checked.rows, model, device, checked.trust)
         results = driver.carry_out()
-        report = write_report(results, facts, asked, _measured(root, workers, time.monotonic() - began))
-    return StudyResult(root, report)
+        return write_report(results, checked.facts, checked.asked, _measured(root, workers, time.monotonic() - began))
 
 
 def _measured(root: Path, workers: int, seconds: float) -> dict[str, Any]:
@@ -195,7 +227,7 @@ def _check_counts(
     methods: Any, shots: Any, splits: Any, seeds: Any, folds: Any, test_limit: Any, pool_from_test: Any, workers: Any
 ) -> None:
     """Raise SettingsError that names every number that is none or out of range, and what is no list."""
-    listed = isinstance(shots, (list, tuple, range)) or hasattr(shots, "tolist")
+    listed = isinstance(shots, list)
     rules = [
         (not isinstance(methods, str), f"--methods is {methods!r}, one string; a list such as {[methods]!r} is legal"),
         (isinstance(methods, Iterable), f"--methods is {methods!r}; a list of names is legal"),
@@ -267,7 +299,7 @@ def _settings(root: Path, model: str, chosen: str, changes: Mapping[str, Any], d
     return apply_changes(preset_of(name), {**machine, **changes}), name
 
 
-def _read(tasks: Sequence[Task], sources: Sequence[Any], draws: Draws, **options: Any) -> list[TaskRows]:
+def _read(tasks: Sequence[Task], sources: Sequence[Sources], draws: Draws, **options: Any) -> list[TaskRows]:
     """Every task's rows; DataError with the problems of all tasks."""
     found, problems = [], []
     for task, source in zip(tasks, sources, strict=True):
@@ -283,7 +315,8 @@ def _unknown_tokens(tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Se
     """What is to be told of tokens that the checkpoint's tokenizer does not know, by task. Raises ModelError where it knows none."""
     if not set(methods) - {"tfidf", "majority"}:
         return {}
-    parts = {task.name: {"train": of.splits[0].train, "pool": of.pool} for task, of in zip(tasks, rows, strict=True)}
+    labelled = [Rows.concat([one.train for one in of.splits]) for of in rows]  # of all splits, so that one draw alone decides nothing
+    parts = {task.name: {"train": train, "pool": of.pool} for task, train, of in zip(tasks, labelled, rows, strict=True)}
     shares = {task.name: check_known(task, parts[task.name], model, trust_remote_code=trust) for task in tasks}
     return {name: notice for name, of in shares.items() if (notice := unknown_notice(of))}
 

@@ -14,7 +14,7 @@ import pytest
 
 from petkit.data import Reading
 from petkit.errors import DataError, SettingsError
-from petkit.given import by_name, check_rows, path_of, paths_of, read_given, told_apart, whole_number
+from petkit.given import by_name, check_rows, items_of, path_of, paths_of, read_given, told_apart, whole_number
 from petkit.pvp import Task
 from petkit.rows import UNLABELED, Rows
 
@@ -67,6 +67,8 @@ def test_paths_are_taken_in_every_form(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hold", [pd.Series, np.array, lambda texts: datasets.Dataset.from_dict({"text": texts})["text"], pa.array])
 def test_texts_alone_are_taken_from_what_cannot_be_names_of_files(hold: Callable[[Any], Any]) -> None:
+    if isinstance(hold(["a b"]), list):
+        pytest.skip("this version of datasets has a column as a list, which is one of files")
     rows = read(hold(["a b", "c d"]), name="unlabeled", labels="ignored")
     assert rows == Rows(("unlabeled:1", "unlabeled:2"), {"text": ("a b", "c d")})
     with pytest.raises(DataError, match=r"^train is .*, that is texts without the name of their field and without labels; legal are"):
@@ -138,6 +140,11 @@ def test_paths_and_numbers_are_told_from_other_things() -> None:
     assert paths_of("data", "a") == paths_of("data", [Path("a")]) == ["a"]
     with pytest.raises(SettingsError, match=r"^data is 7, an int; a path is legal"):
         paths_of("data", ["a", 7])
+    assert paths_of("data", (Path(one) for one in "ba")) == paths_of("data", {"b": 1, "a": 2}.keys()) == ["b", "a"]
+    with pytest.raises(SettingsError, match=r"^data is .*, a dict; a path is legal"):
+        paths_of("data", {"a": 1})
+    assert (items_of({"b", Path("a")}), items_of({16, 4}), items_of(np.array([4, 16]))) == ([Path("a"), "b"], [4, 16], [4, 16])
+    assert [items_of(one) for one in ("a", b"a", Path("a"), {"a": 1}, 4, None, np.array(4))] == [None] * 7
     assert (by_name("settings", None), by_name("settings", {"seed": 1})) == ({}, {"seed": 1})
     with pytest.raises(SettingsError, match=r"^settings is 'seed=1', a str; a mapping is legal, such as a dict$"):
         by_name("settings", "seed=1")

@@ -115,30 +115,84 @@ def test_splits_that_datasets_saved_are_found(tmp_path: Path) -> None:
 
 
 def test_files_that_stand_in_each_others_way_and_formats_that_are_not_read_are_refused(tmp_path: Path) -> None:
-    touch(tmp_path, "train.jsonl", "train.csv.gz", "test.txt", "unlabeled.xlsx")
+    touch(tmp_path, "train.jsonl", "train.csv.gz", "test.txt", "unlabeled.csv", "unlabeled.txt")
     with pytest.raises(DataError) as caught:
         find_sources(["t"], [str(tmp_path)], given=None)
     assert caught.value.problems == (
         f"task 't': {tmp_path} holds train.csv.gz and train.jsonl; one train file is legal: take the others away",
         f"task 't': {tmp_path} has no test file (test.jsonl, .ndjson, .json, .csv or .tsv, each also .gz, or .parquet); "
         "test.txt is not read (a .txt file has no labels); or name one by --test",
-        f"task 't': {tmp_path} has no unlabeled file (unlabeled.jsonl, .ndjson, .json, .csv, .tsv or .txt, each also .gz, or .parquet); "
-        "unlabeled.xlsx is not read; or name one by --unlabeled",
+        f"task 't': {tmp_path} holds unlabeled.csv and unlabeled.txt; one unlabeled file is legal: take the others away; "
+        "or name one by --unlabeled",
     )
     (tmp_path / "train.csv.gz").unlink()
     (found,) = find_sources(["t"], [str(tmp_path)], given=None, unlabeled="raw.txt", test="other.csv")
     assert (found.unlabeled, found.test, found.unread) == ("raw.txt", "other.csv", ())
-    with pytest.raises(DataError, match=r"no train file .* in a and b|train.txt is not read \(a .txt file has no labels\)"):
-        find_sources(["t"], [str(touch(tmp_path / "texts", "train.txt", "test.csv"))], given=None)
+    texts = touch(tmp_path / "texts", "train.txt", "test.csv")
+    with pytest.raises(DataError) as caught:
+        find_sources(["t"], [str(texts)], given=None)
+    assert caught.value.problems == (
+        f"no train file (train.jsonl, .ndjson, .json, .csv or .tsv, each also .gz, or .parquet) in {texts} and {texts / 't'}; "
+        f"{texts / 'train.txt'} is not read (a .txt file has no labels); or give t=DIR",
+    )
+    with pytest.raises(DataError, match=rf"no train file \(.*\) in {texts}; {texts}/train.txt is not read \(a .txt file has no labels\)$"):
+        find_sources(["t"], [f"t={texts}"], given=None)
+
+
+@pytest.mark.parametrize("name", ["unlabeled/part-1.txt", "unlabeled.xlsx"])
+def test_a_pool_that_is_not_read_is_told_and_one_that_is_not_used_is_not_looked_for(name: str, tmp_path: Path) -> None:
+    touch(tmp_path, "train.csv", "test.csv", name)
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    there = tmp_path / name.partition("/")[0]
+    assert (found.unlabeled, found.unread) == (None, (str(there),))
+    assert source_notices("t", found, pool=found.train) == [
+        f"task 't': {there} is not read",
+        f"task 't': no unlabeled file in {tmp_path}, so the pool is train.csv without its labels; see --unlabeled",
+    ]
+    touch(tmp_path, "unlabeled.csv", "unlabeled.txt")
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None, pool_from_test=True)
+    assert (found.unlabeled, found.unread) == (None, ())
+    assert source_notices("t", found, pool=found.test) == []
+
+
+def test_what_lies_beside_given_splits_is_told_and_stands_in_no_ones_way(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "train.csv", "test.csv", "seeds/train_1.jsonl", "seeds/train_1.jsonl.bak", "seeds/train_log.txt", "seeds/train_0.5.jsonl"
+    )
+    touch(
+        tmp_path, "seeds/logs/train.log", "seeds/2/train.csv", "seeds/2/dev.txt", "seeds/3/train.txt", "seeds/notes.md", "seeds/empty/notes"
+    )
+    (found,) = find_sources(["t"], [str(tmp_path)], given="given")
+    assert [(one.name, one.development) for one in found.given] == [("seeds/1", None), ("seeds/2", None)]
+    there = tmp_path / "seeds"
+    names = ("2/dev.txt", "3/train.txt", "logs/train.log", "train_0.5.jsonl", "train_1.jsonl.bak", "train_log.txt")
+    assert found.unread == tuple(str(there / name) for name in names)
+    assert source_notices("t", found, pool=found.test) == [
+        f"task 't': {', '.join(found.unread[:5])}, and 1 more are not read "
+        "(a .txt file has no labels; NAME in train_NAME is letters, digits and _)"
+    ]
+    (found,) = find_sources(["t"], [str(tmp_path)], given="given", development=False)
+    assert str(there / "2/dev.txt") not in found.unread, "dev files are not used"
+
+
+def test_a_folder_whose_splits_cannot_be_read_is_refused_with_what_is_there(tmp_path: Path) -> None:
+    touch(tmp_path, "train.csv", "test.csv", "seeds/train_0.5.jsonl")
+    for given in ("given", "given:seeds"):
+        with pytest.raises(DataError) as caught:
+            find_sources(["t"], [str(tmp_path)], given=given)
+        assert caught.value.problems == (
+            f"task 't': {tmp_path}: --splits {given} finds no single folder of splits; no folder there holds NAME/train or "
+            f"train_NAME files; {tmp_path}/seeds/train_0.5.jsonl is not read (NAME in train_NAME is letters, digits and _)",
+        )
 
 
 def test_a_given_split_has_one_file_for_each_part(tmp_path: Path) -> None:
     touch(tmp_path, "train.csv", "test.csv", "few/1/train.csv", "few/2/train.csv", "few/2/dev.csv", "few/2/dev.tsv", "few/3/train.txt")
     touch(tmp_path, "flat/train_1.csv.gz", "flat/dev_1.ndjson")
-    with pytest.raises(
-        DataError, match=r"(?s)few/2 holds dev.csv and dev.tsv; one dev file.*few/3 has no train file .*train.txt is not read"
-    ):
+    with pytest.raises(DataError, match=r"few/2 holds dev.csv and dev.tsv; one dev file is legal"):
         find_sources(["t"], [str(tmp_path)], given="given:few")
+    (found,) = find_sources(["t"], [str(tmp_path)], given="given:few", development=False)
+    assert [(one.name, one.development) for one in found.given] == [("few/1", None), ("few/2", None)]
     (found,) = find_sources(["t"], [str(tmp_path)], given="given:flat")
     assert [(one.name, Path(str(one.development)).name) for one in found.given] == [("flat/1", "dev_1.ndjson")]
 
@@ -153,7 +207,7 @@ def test_what_is_not_read_and_which_pool_is_taken_are_told(tmp_path: Path) -> No
     ]
     assert len(source_notices("t", found, pool=found.test)) == 1, "the pool comes out of the test, as was asked for"
     touch(tmp_path, "unlabeled.txt")
-    (found,) = find_sources(["t"], [str(tmp_path)], given=None)
+    (found,) = find_sources(["t"], [str(tmp_path)], given=None, unlabeled=str(tmp_path / "unlabeled.txt"), pool_from_test=True)
     assert source_notices("t", found, pool=found.test)[1] == (
         f"task 't': {tmp_path}/unlabeled.txt is not used: the pool comes from the test (--pool-from-test)"
     )

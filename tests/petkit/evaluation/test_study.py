@@ -341,7 +341,7 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         ({"seeds": 0, "calibration_folds": 1}, SettingsError, "2 problems"),
         ({"methods": "tfidf"}, SettingsError, r"^study: --methods is 'tfidf', one string; a list such as \['tfidf'\] is legal\n"),
         ({"shots": 4}, SettingsError, r"^study: --shots is 4; a list of whole numbers such as \[4, 16\] is legal"),
-        ({"shots": ("4",)}, SettingsError, r"^study: --shots is \('4',\); each must be a whole number"),
+        ({"shots": ("4",)}, SettingsError, r"^study: --shots is \['4'\]; each must be a whole number"),
         ({"splits": 1.5, "seeds": "2"}, SettingsError, r"(?s)^study: 2 problems\n  - --splits is 1.5; .*--seeds is '2'"),
         (
             {"test_limit": -10},
@@ -418,6 +418,26 @@ def test_a_pool_out_of_the_test_leaves_it(model: Path, data: Path, tmp_path: Pat
     assert cell(study, "single")["generations"][0]["pool_accuracy"] is not None
 
 
+def test_files_that_a_study_does_not_use_are_not_needed(model: Path, tmp_path: Path) -> None:
+    data, told = tiny_data(tmp_path / "data"), list[str]()
+    for name in ("unlabeled.jsonl", "unlabeled.txt", "few/13/dev.csv", "few/train_log.txt"):
+        (data / name).write_text("no rows\n")
+    options: dict[str, Any] = {"splits": "given", "shots": None, "methods": ("majority",), "on_notice": told.append}
+    study = tiny_study(tmp_path / "out", data, model, **options, pool_from_test=6)
+    assert study.report["study"]["splits"] == 2
+    assert told == [f"task 'tone & mood': {data}/few/train_log.txt is not read (a .txt file has no labels)"]
+
+
+def test_what_is_given_as_several_may_be_anything_that_yields_them(model: Path, data: Path, tmp_path: Path) -> None:
+    tasks = {name: Task(name=name, fields=("text",), patterns="{mask}: {text}", verbalizer=WORDS) for name in ("one", "two")}
+    options: dict[str, Any] = {"model": str(model), "splits": 1, "device": "cpu", "methods": (one for one in ("majority",))}
+    places = {f"{name}={data}": None for name in tasks}
+    study = evaluate((task for task in tasks.values()), data=places.keys(), out=tmp_path / "out", shots={8, 4}, **options)
+    assert [(c["task"], c["shots"], c["method"]) for c in study.report["cells"]] == [
+        (name, shots, "majority") for name in tasks for shots in (4, 8)
+    ]
+
+
 def test_two_tasks_lie_in_folders_called_like_them(model: Path, tmp_path: Path) -> None:
     tasks = [Task(name=name, fields=("text",), patterns="{mask}: {text}", verbalizer=WORDS) for name in ("one", "two")]
     for task in tasks:
@@ -426,6 +446,19 @@ def test_two_tasks_lie_in_folders_called_like_them(model: Path, tmp_path: Path) 
         tasks, data=tmp_path / "data", out=tmp_path / "out", model=str(model), methods=("tfidf",), shots=(2,), splits=2, device="cpu"
     )
     assert [c["task"] for c in study.report["cells"]] == ["one", "one", "two", "two"]
+
+
+def test_unknown_tokens_are_looked_for_in_all_splits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def looked(task: Task, parts: Any, *rest: Any, **options: Any) -> dict[str, float]:
+        asked.append(len(parts["train"]))
+        return dict.fromkeys(parts, 0.0)
+
+    monkeypatch.setattr("petkit.evaluation.study.check_known", looked)
+    data = tiny_data(tmp_path / "data")
+    tiny_study(tmp_path / "out", data, model, methods=("label-embedding",), splits="given", shots=None)
+    assert asked == [16], "the first split alone has 8 rows"
 
 
 def test_texts_that_the_tokenizer_hardly_knows_are_told_and_reported(model: Path, tmp_path: Path) -> None:
