@@ -55,7 +55,8 @@ def new(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write a commented task file for a data file: text columns, labels, patterns to start from."""
-    from petkit.scaffold import column_flags, look_alike_notes, new_task_file, reading_flags  # reads data: not imported for petkit --help
+    # These read data: not imported for petkit --help
+    from petkit.scaffold import column_flags, header_notes, look_alike_notes, new_task_file, reading_flags
 
     options: dict[str, Any] = {"quotes": quotes} | ({"encoding": encoding} if encoding is not None else {})
     guess = new_task_file(file, out, texts=text_columns or (), label=label_column, force=force, **options)
@@ -63,7 +64,7 @@ def new(
     console.print(Text(f"Wrote {out}: texts {', '.join(guess.texts)}; labels in {guess.label}:"))
     for value, count in guess.labels:
         console.print(Text(f"  {value}  {many(count, 'row')}"))
-    for note in look_alike_notes([value for value, _ in guess.labels]):
+    for note in [*header_notes(guess), *look_alike_notes([value for value, _ in guess.labels])]:
         console.print(Text(f"Note: {note}"))
     flags = [*column_flags(guess.texts), *reading_flags(encoding, quotes)]
     command = " ".join([shlex.join(["petkit", "check", str(out), "--data", file]), *flags])

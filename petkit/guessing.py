@@ -17,7 +17,7 @@ from petkit.data.values import as_text, without_point
 from petkit.errors import DataError
 from petkit.wording import shortened
 
-__all__ = ["MAX_LABELS", "Guess", "guess_columns", "header_doubt", "look_alikes"]
+__all__ = ["MAX_LABELS", "Doubt", "Guess", "guess_columns", "header_doubt", "look_alikes"]
 
 MAX_LABELS: Final = 100
 """A column with more values than that is taken for a label column only if it is named."""
@@ -35,8 +35,15 @@ _PAIRS: Final = (
 )
 """Usual names of two texts that belong together."""
 
-_TEXT_NAMES: Final = frozenset({"text", "texts", "sentence", "review", "content", "message", "id", "idx"}.union(*_PAIRS))
+_TEXT_NAMES: Final = frozenset(
+    {"text", "texts", "sentence", "review", "review_text", "content", "message", "id", "idx"}.union(
+        {"tweet", "tweet_text", "comment", "comments", "comment_text", "utterance", "utterances", "post", "email", "feedback"}, *_PAIRS
+    )
+)
 """Usual names of other columns."""
+
+_QUESTION_MARKS: Final = ("?", "\uff1f", "\u061f")
+"""Also those of Chinese and Arabic."""
 
 
 _HELD: Final[Mapping[type, str]] = {
@@ -52,6 +59,7 @@ class Guess:
 
     ``labels`` are the values of the column ``label`` with how many rows have each, in natural order;
     ``rows`` were looked at, ``unlabeled`` of them without a label. ``latin``: whether most letters of the texts are.
+    ``maybe_row``: why the line that names the columns may be a row all the same; "" where nothing says so.
     """
 
     texts: tuple[str, ...]
@@ -60,6 +68,15 @@ class Guess:
     rows: int
     unlabeled: int
     latin: bool = True
+    maybe_row: str = ""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why the first line of a table looks like a row. ``strong``: it is one in all likelihood, not only by one sign."""
+
+    why: str
+    strong: bool
 
 
 def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (), label: str | None = None) -> Guess:
@@ -73,7 +90,7 @@ def guess_columns(rows: Sequence[Mapping[str, Any]], *, texts: Sequence[str] = (
 
     >>> rows = [{"id": 1, "review": "I liked it a lot.", "stars": 5}, {"id": 2, "review": "Never again.", "stars": 1}]
     >>> guess_columns(rows)
-    Guess(texts=('review',), label='stars', labels=(('1', 1), ('5', 1)), rows=2, unlabeled=0, latin=True)
+    Guess(texts=('review',), label='stars', labels=(('1', 1), ('5', 1)), rows=2, unlabeled=0, latin=True, maybe_row='')
     """
     columns = _columns(rows)
     _check_named(columns, texts, label)
@@ -96,14 +113,17 @@ def _is_latin(texts: Iterable[str]) -> bool:
     return 2 * latin >= letters.total()
 
 
-def header_doubt(guess: Guess, columns: Sequence[str]) -> str | None:
+def header_doubt(guess: Guess, columns: Sequence[str]) -> Doubt | None:
     """Why the first line of a table, which should name its ``columns``, looks like a row; None if it does not.
 
-    The label of a first row is most likely that of other rows too. A usual name shows that the line is no row.
+    The label of a first row is most likely that of other rows too. A usual name shows that the line is no row. Surveys name a column by
+    its question.
 
     >>> labels = (("bad", 2), ("good", 3))
-    >>> header_doubt(Guess(("A fine day",), "good", labels, 5, 0), ["A fine day", "good"])
-    "'good' would be the name of the label column, and is one of its labels"
+    >>> header_doubt(Guess(("A fine day it was",), "good", labels, 5, 0), ["A fine day it was", "good"])
+    Doubt(why="'good' would be the name of the label column, and is one of its labels, and 'A fine day it was' that of a text", strong=True)
+    >>> header_doubt(Guess(("Note",), "good", labels, 5, 0), ["Note", "good"])
+    Doubt(why="'good' would be the name of the label column, and is one of its labels", strong=False)
     >>> header_doubt(Guess(("text",), "good", labels, 5, 0), ["text", "good"])
     """
     found = guess.label.strip() in {label.strip() for label, _ in guess.labels}
@@ -111,9 +131,18 @@ def header_doubt(guess: Guess, columns: Sequence[str]) -> str | None:
     if not _TEXT_NAMES.union(_LABEL_NAMES).isdisjoint(names):
         return None
     if found:
-        return f"{guess.label!r} would be the name of the label column, and is one of its labels"
-    odd = [name for name in (*guess.texts, guess.label) if not name.strip() or like_data([name])]
-    return f"{listed(odd)} would be {'the name of a column' if len(odd) == 1 else 'names of columns'}" if odd else None
+        odd = [name for name in guess.texts if not name.strip() or like_data([name])]
+        also = f", and {listed(odd)} {'that' if len(odd) == 1 else 'those'} of a text" if odd else ""
+        return Doubt(f"{guess.label!r} would be the name of the label column, and is one of its labels{also}", bool(odd))
+    odd = [name for name in (*guess.texts, guess.label) if not name.strip() or (like_data([name]) and not _is_question(name))]
+    if not odd:
+        return None
+    why = f"{listed(odd)} would be {'the name of a column' if len(odd) == 1 else 'names of columns'}"
+    return Doubt(why, not all(map(str.strip, odd)))
+
+
+def _is_question(name: str) -> bool:
+    return name.rstrip().endswith(_QUESTION_MARKS)
 
 
 def look_alikes(labels: Sequence[str]) -> list[tuple[str, ...]]:

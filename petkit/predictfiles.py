@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data.readers import columns_may_differ, source_name
+from petkit.data.readers import JSON_FORMATS, columns_may_differ, source_name, with_columns
 from petkit.data.rows import choose_columns
 from petkit.data.text import ENCODING
 from petkit.data.writers import PredictionWriter
@@ -52,11 +52,13 @@ def predict_file(
 
     Raises DataError for a source that cannot be read and for a field without a column, SettingsError for ``out``.
     """
+    formats: list[str] = []
 
     def records() -> Iterator[list[dict[str, Any]]]:
-        return iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes)
+        return iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes, on_format=formats.append)
 
     told: dict[str, Any] = {"source": source_name(source), "columns": columns, "format": format, "on_rows": on_rows}
+    told["may_differ"] = lambda: not JSON_FORMATS.isdisjoint(formats)
     return predict_records(predictor, records(), out, **told, expected=records() if columns_may_differ(source) else None)
 
 
@@ -70,12 +72,14 @@ def predict_records(
     format: Literal["jsonl", "csv"] | None = None,
     on_rows: OnRows | None = None,
     expected: Iterable[Sequence[Mapping[str, Any]]] | None = None,
+    may_differ: Callable[[], bool] = lambda: False,
 ) -> Predicted:
     """As ``predict_file``, for records in memory; ``source`` is what messages call them.
 
     ``expected``: the same records once more, which are gone through for their columns if CSV, which has these first, is written.
-    A blank text is labelled like any other and counted. A column that no row of the first chunk has is an error; rows that lack it
-    count as blank.
+    ``may_differ``: asked after the first chunk, whether the columns may differ from row to row.
+    A blank text is labelled like any other and counted. A column that no row of the first chunk has (where columns may differ: none of
+    the first thousand rows, or of all) is an error; rows that lack it count as blank.
     """
     needed = choose_columns(predictor.task, labels="ignored", columns=columns or {}, id_column=None).fields.values()
     done, blank, counts = 0, 0, Counter[str]()
@@ -83,8 +87,7 @@ def predict_records(
     with PredictionWriter(out, labels=predictor.labels, format=format) as writer:
         if expected is not None:
             writer.expect(expected)
-        for records in chunks:
-            known = records if not done else [dict.fromkeys(needed) | dict(record) for record in records]
+        for records, known in with_columns(chunks, needed, may_differ=may_differ):
             rows = rows_from_records(known, predictor.task, source=source, first_row=done + 1, columns=columns, report=readings.append)
             probabilities = predictor.predict_proba(rows)
             writer.write(records, probabilities)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data.readers import source_name
+from petkit.data.readers import JSON_FORMATS, source_name, with_columns
 from petkit.data.text import ENCODING
 from petkit.data.values import as_text
 from petkit.errors import DataError, SettingsError
@@ -121,9 +121,10 @@ def _rows(
     fields = tuple(name for name in ("text", "pair") if name in names)
     task = Task(name="encode", fields=fields, patterns="{mask}" + "".join(f" {{{f}}}" for f in fields), verbalizer={"a": "a", "b": "b"})
     readings: list[Reading] = []
+    formats: list[str] = []
     done = 0
-    for records in iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes):
-        known = records if not done else [dict.fromkeys(names.values()) | record for record in records]
+    chunks = iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes, on_format=formats.append)
+    for records, known in with_columns(chunks, names.values(), may_differ=lambda: not JSON_FORMATS.isdisjoint(formats)):
         kept: dict[str, Any] = {"columns": names, "first_row": done + 1, "report": readings.append, "flag": "--{}-column "}
         rows = rows_from_records(known, task, source=source_name(source), **kept)
         if id_column is not None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from itertools import islice
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from petkit.data.hints import NO_HEADER, like_data
-from petkit.data.readers import has_header, iter_records, source_stem
+from petkit.data.readers import HEADED_FORMATS, iter_records, source_name, source_stem
 from petkit.data.text import ENCODING
 from petkit.errors import DataError, SettingsError
 from petkit.files import write_text
@@ -21,6 +22,7 @@ __all__ = [
     "HEAD_ROWS",
     "column_flags",
     "field_names",
+    "header_notes",
     "label_words",
     "look_alike_notes",
     "new_task_file",
@@ -30,6 +32,8 @@ __all__ = [
 
 HEAD_ROWS: Final = 5000
 """How many rows of the data are looked at."""
+_LONGEST: Final = 10_000
+"""How many characters of a value are looked at: what is longer is a text, and all rows are held."""
 
 _TEMPLATE: Final = '''"""A task for petkit. The file is Python and yours: change what you like, and look at it with `petkit check`."""
 
@@ -81,15 +85,16 @@ def new_task_file(
     Raises SettingsError if ``out`` cannot be used, DataError if the data cannot be read or guessed from.
     """
     _check_out(out, force=force)
-    rows = _head(source, encoding, quotes)
-    columns = list(rows[0]) if rows and has_header(source) else []
+    rows, columns = _head(source, encoding, quotes)
     try:
         guess = guess_columns(rows, texts=texts, label=label)
     except DataError as error:
-        raise DataError(f"{source}: {error}{f'; {NO_HEADER}' if like_data(columns) else ''}") from error
+        raise DataError(f"{source_name(source)}: {error}{f'; {NO_HEADER}' if like_data(columns) else ''}") from error
     doubt = header_doubt(guess, columns) if columns and not texts and label is None else None
+    if doubt and doubt.strong:
+        raise DataError(f"{source_name(source)}: {_no_header(doubt.why, guess)}")
     if doubt:
-        raise DataError(f"{source}: {_no_header(doubt, guess)}")
+        guess = replace(guess, maybe_row=doubt.why)
     default = out.stem if out.stem != "task" else source_stem(source)
     write_text(out, task_file_text(guess, name=name or default, data=source, flags=reading_flags(encoding, quotes)))
     return guess
@@ -159,6 +164,16 @@ def look_alike_notes(labels: Sequence[str]) -> list[str]:
     return [f"{', '.join(map(_told_apart, group))} {rest}" for group in look_alikes(labels)]
 
 
+def header_notes(guess: Guess) -> list[str]:
+    """A sentence on the first line, if it names the columns and may be a row all the same.
+
+    >>> header_notes(Guess(("Note",), "2023", (("bad", 1), ("good", 1)), 2, 0, maybe_row="'2023' would be the name of a column"))
+    ["The first line may be a row: '2023' would be the name of a column; if it is one, add a line with names (text, label) before it."]
+    """
+    rest = "if it is one, add a line with names (text, label) before it."
+    return [f"The first line may be a row: {guess.maybe_row}; {rest}"] if guess.maybe_row else []
+
+
 def label_words(labels: Sequence[str]) -> dict[str, str]:
     """A word for each label: its name without punctuation, each once.
 
@@ -211,7 +226,7 @@ def _notes(guess: Guess, fields: Sequence[str], words: dict[str, str]) -> list[s
     ]
     if guess.unlabeled:
         notes.append(f"{guess.unlabeled} of the rows have no label.")
-    notes += [f"TODO: {note}" for note in look_alike_notes([label for label, _ in guess.labels])]
+    notes += [f"TODO: {note}" for note in [*header_notes(guess), *look_alike_notes([label for label, _ in guess.labels])]]
     odd = [label for label, word in words.items() if not _is_plain(label, word)]
     if odd:
         notes.append(f"TODO: {len(odd)} of {len(words)} label names are no plain words; write better ones where it says TODO below.")
@@ -244,6 +259,13 @@ def _check_out(out: Path, *, force: bool) -> None:
         raise SettingsError(f"--out {out} is there already; choose another name or pass --force")
 
 
-def _head(source: str, encoding: str, quotes: bool) -> list[dict[str, Any]]:
-    chunks = iter_records(source, chunk=1000, encoding=encoding, quotes=quotes)
-    return [row for chunk in islice(chunks, HEAD_ROWS // 1000) for row in chunk]
+def _head(source: str, encoding: str, quotes: bool) -> tuple[list[dict[str, Any]], list[str]]:
+    """The first ``HEAD_ROWS`` rows, and the columns if the first line names them."""
+    formats: list[str] = []
+    chunks = iter_records(source, chunk=1000, encoding=encoding, quotes=quotes, on_format=formats.append)
+    rows = [_shortened(row) for row in islice(chain.from_iterable(chunks), HEAD_ROWS)]
+    return rows, list(rows[0]) if rows and not HEADED_FORMATS.isdisjoint(formats) else []
+
+
+def _shortened(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value[:_LONGEST] if isinstance(value, str) else value for name, value in row.items()}

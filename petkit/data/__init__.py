@@ -70,7 +70,8 @@ def read_rows(
         called: what ids and messages call a table in memory; None: data set 1, data set 2 ...
         report: is given a Reading per source.
 
-    Raises DataError that names every problem of every source, and SettingsError for options that contradict each other.
+    All sources are read before DataError is raised: it has every problem of the first few that have any, and how many more there are.
+    Raises SettingsError for options that contradict each other.
     """
     if drop_blank and keep_blank:
         raise SettingsError("--drop-blank and --keep-blank exclude each other")

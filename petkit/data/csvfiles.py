@@ -18,8 +18,8 @@ _SEPARATORS: Final = (",", ";", "\t")
 _QUOTE_ADVICE: Final = 'close it, write a quote inside a quoted cell twice (""), or give --no-quotes if quotes mean nothing in this file'
 _QUOTED: Final = re.compile(r'(?:^|(?<=[,;\t]))"(?:[^"]|"")*(?:"|$)')
 """A cell in quotes; one that does not close goes on to the end."""
-_NAMED: Final = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
-"""A first line that names the separator and is no header: a convention of Excel."""
+_NAMED: Final = re.compile(r'"?sep=([^\w\s"]|[_\t])"?\s*', re.IGNORECASE)
+"""A first line that names the separator, punctuation or a tab, and is no header: a convention of Excel."""
 _MANY_LINES: Final = 5
 
 

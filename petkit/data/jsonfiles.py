@@ -69,9 +69,9 @@ def _up_to_text(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _one_object(first: str, second: str) -> str:
-    """What is wrong with a file that is a single object around its rows, going by its first two lines; "" if it is none."""
+    """What is wrong with a file that is a single object around its rows, by its first two lines that are not blank; "" if it is none."""
     found, breaks_off = _parsed(first)
-    if breaks_off and first.lstrip().startswith("{") and not isinstance(_parsed(second)[0], dict):
+    if breaks_off and second.strip() and first.lstrip().startswith("{") and not isinstance(_parsed(second)[0], dict):
         return f"is one JSON object over several lines; {_SHAPES}"
     if not isinstance(found, dict) or second.strip():
         return ""

@@ -123,6 +123,13 @@ def test_new_notes_labels_that_look_alike(tmp_path: Path) -> None:
     assert "Note: 'good', 'good ' look alike and are different labels" in output("new", str(data), "--out", str(tmp_path / "task.py"))
 
 
+def test_new_notes_a_first_line_that_may_be_a_row(tmp_path: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("Kommentar,2023\nRegen,a\nSonne,b\nNebel,a\nWind,b\n")
+    text = output("new", str(data), "--out", str(tmp_path / "task.py"))
+    assert "Note: The first line may be a row: '2023' would be the name of a column; if it is one, add a line" in text
+
+
 def test_new_replaces_only_by_force(reviews: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine.py"
     out.write_text("precious = True\n")

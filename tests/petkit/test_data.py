@@ -211,6 +211,12 @@ def test_ids_must_be_unique(tmp_path: Path) -> None:
     )
 
 
+def test_of_many_sources_with_problems_the_first_are_named_and_all_counted(tmp_path: Path) -> None:
+    said = message([str(text(tmp_path / f"{name}.csv", "text,label\na\n")) for name in "abcdefg"])
+    assert [f"{name}.csv" in said for name in "abcdefg"] == [True] * 5 + [False] * 2
+    assert said.endswith("\nand 2 more sources")
+
+
 def test_unreadable_end_is_told_with_earlier_problems(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"text,label\n,bad\na,worse\n" + b"a,bad\n" * 100000 + b"\xff\n")
     said = message(tmp_path / "x.csv")

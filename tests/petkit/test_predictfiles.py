@@ -155,6 +155,42 @@ def test_rows_without_text_are_labelled_and_counted(tmp_path: Path) -> None:
     assert [{key: row[key] for key in row if key in ("text", "other")} for row in labelled(out.getvalue())] == rows
 
 
+@pytest.mark.parametrize("standard_input", [False, True])
+def test_the_first_rows_of_json_may_lack_a_column(standard_input: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few they are: of long rows, a chunk may hold one."""
+    path, out = tmp_path / "rows.jsonl", io.BytesIO()
+    path.write_text('{"id": 1, "note": "' + "x" * 10_000_001 + '"}\n{"id": 2, "text": "fine"}\n')
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    predictor = Counting()
+    done = predict_file(predictor, "-" if standard_input else str(path), out)
+    assert (done.rows, done.blank, predictor.sizes) == (2, 1, [1, 1])
+    assert predictor.texts == [{"text": ""}, {"text": "fine"}]
+    assert [(row["id"], "text" in row) for row in labelled(out.getvalue())] == [(1, False), (2, True)]
+
+
+def test_a_column_is_missing_after_a_thousand_rows_of_json_or_all(tmp_path: Path) -> None:
+    path, told = tmp_path / "rows.jsonl", list[int]()
+    path.write_text('{"id": 1}\n' * 1500 + '{"text": "late"}\n')
+    with pytest.raises(DataError, match=r"rows\.jsonl: no column 'text'; the columns are 'id'; say which"):
+        predict_file(Counting(), str(path), tmp_path / "out.jsonl", chunk=100, on_rows=told.append)
+    assert told[-1] == 900
+    path.write_text('{"id": 1}\n{"no": 2}\n{"of": 3}\n')
+    with pytest.raises(DataError, match="no column 'text'; the columns are 'id', 'no', 'of'; say which"):
+        predict_file(Counting(), str(path), tmp_path / "out.jsonl", chunk=1)
+    path.write_text('{"one": 1}\n{"two": 2}\n')
+    with pytest.raises(DataError, match=r"rows\.jsonl: no column 'premise'; the columns are 'one', 'two'"):
+        predict_file(Counting(PAIRS), str(path), tmp_path / "out.jsonl", chunk=1, columns={"hypothesis": "two"})
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_all_rows_of_csv_have_the_columns_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id,txt\n" + "1,a\n" * 30)
+    told: list[int] = []
+    with pytest.raises(DataError, match="no column 'text'; the columns are 'id', 'txt'"):
+        predict_file(Counting(), str(tmp_path / "rows.csv"), io.BytesIO(), chunk=10, on_rows=told.append)
+    assert told == []
+
+
 def test_a_broken_row_later_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n' * 3 + "{broken\n")

@@ -198,6 +198,29 @@ def test_numbers_of_rows_and_lines(write: Write) -> None:
     assert [record.where for record in records_of(source, Problems(source))] == ["row 1 (line 5)"]
 
 
+@pytest.mark.parametrize("mark", ["a", "B", "1", "\u00fc"])
+def test_no_letter_or_digit_is_a_separator(write: Write, mark: str) -> None:
+    assert all_rows(write("a.csv", f"sep={mark}\nbanana\n1\n")) == [{f"sep={mark}": "banana"}, {f"sep={mark}": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "found"),
+    [("a.TSV", "text\na\n", ".tsv"), ("a.csv.gz", gzip.compress(b"text\na\n"), ".csv"), ("a.ndjson", '{"text": "a"}', ".ndjson")],
+)
+def test_the_format_that_is_read_is_told(write: Write, name: str, content: str | bytes, found: str) -> None:
+    told: list[str] = []
+    assert all_rows(write(name, content), on_format=told.append) == [{"text": "a"}]
+    assert told == [found]
+
+
+@pytest.mark.parametrize(("content", "found"), [("text\na\n", ".csv"), ('\n{"text": "a"}\n', ".jsonl")])
+def test_the_format_of_standard_input_is_told(monkeypatch: pytest.MonkeyPatch, content: str, found: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    told: list[str] = []
+    assert all_rows("-", on_format=told.append) == [{"text": "a"}]
+    assert told == [found]
+
+
 @pytest.mark.parametrize("row", [{"text": "a"}, {"tokens": ["a"], "tags": ["O"]}, {"text": "a", "notes": [{"by": "b"}]}, {}])
 def test_one_object_may_be_the_one_row_of_a_json_file(write: Write, row: dict[str, Any]) -> None:
     assert all_rows(write("a.json", json.dumps(row))) == [row]
@@ -219,6 +242,7 @@ def test_two_megabyte_text(write: Write) -> None:
         ("a.jsonl", "\n", "a.jsonl: holds no row"),
         ("a.json", "[]", "a.json: holds no row"),
         ("a.txt", "", "a.txt: holds no row"),
+        ("a.csv", "sep=a\n", "has a header ('sep=a') and no row"),
         ("a.csv", "text,text\na,b\n", "must name each column once, and names 'text' several times"),
         (
             "a.csv",
@@ -242,6 +266,8 @@ def test_two_megabyte_text(write: Write) -> None:
         ("a.json", '{"data": [\n{"text": "a"},\n{"text": "b"}]}', "is one JSON object over several lines"),
         ("a.json", json.dumps({"data": ROWS}), "is one JSON object, with rows under 'data'; the file must be one array of objects, [{"),
         ("a.json", json.dumps({"1": ROWS[0], "2": ROWS[1]}), "is one JSON object of objects; the file must be one array"),
+        ("a.json", '{"text": "a", "label":', "invalid JSON: row 1, column 23: Expecting value; each line must be one JSON object"),
+        ("a.json", '\n{"text": "a", "label":\n \n', "invalid JSON: row 1 (line 2), column 23: Expecting value"),
         ("a.json", '{"a":\n{"a": 1}\n', "invalid JSON: row 1, column 6: Expecting value; each line must be one JSON object"),
         ("a.jsonl", '{"a": ' + "[" * 100000, "invalid JSON: row 1, maximum recursion"),
         ("a.csv", "text\ncaf\xe9\n".encode("latin-1"), "byte 8 (line 2) is 0xE9, which is not UTF-8 here"),

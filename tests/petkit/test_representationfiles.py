@@ -121,6 +121,13 @@ def test_rows_that_are_cut_and_rows_without_text_are_counted(vectors: Vectors, t
     assert len(table) == 4
 
 
+def test_the_first_rows_may_lack_a_column_that_others_have(vectors: Vectors, tmp_path: Path) -> None:
+    done, table = encoded(vectors, source(tmp_path, [{"note": "x"}, {"text": "short"}]), chunk=1)
+    assert (done.rows, done.blank, len(table)) == (2, 1, 2)
+    with pytest.raises(DataError, match=r"no column 'text'; the columns are 'note', 'txt'; say which one holds it with --text-column"):
+        encoded(vectors, source(tmp_path, [{"note": "x"}, {"txt": "short"}]), chunk=1)
+
+
 @pytest.mark.parametrize("row", [{"text": "a"}, {"text": "a", "name": None}, {"text": "a", "name": " "}, {"text": "a", "name": [1]}])
 def test_rows_without_an_id_are_named_and_nothing_is_left(vectors: Vectors, tmp_path: Path, row: dict[str, Any]) -> None:
     path = source(tmp_path, [{"text": "b", "name": 1.0}, row])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
+import sys
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +21,7 @@ from petkit.errors import DataError, SettingsError
 from petkit.guessing import Guess, guess_columns
 from petkit.loading import load_task
 from petkit.pvp import Task
-from petkit.scaffold import column_flags, field_names, label_words, look_alike_notes, new_task_file, task_file_text
+from petkit.scaffold import column_flags, field_names, header_notes, label_words, look_alike_notes, new_task_file, task_file_text
 
 LONG = "A sentence that goes on for quite a while, number"
 
@@ -166,16 +169,14 @@ def test_labels_that_look_alike_are_named_so_that_they_differ() -> None:
     [
         (
             "a.tsv",
-            "A fine day\tgood\nRain all week\tbad\nSun at last\tgood\nMore rain\tbad\nFog\tbad\n",
-            "'good' would be the name of the label column",
+            "A fine day it was\tgood\nRain all week\tbad\nSun at last\tgood\nMore rain\tbad\nFog\tbad\n",
+            "'good' would be the name of the label column, and is one of its labels, and 'A fine day it was' that of a text;",
         ),
         (
             "a.csv",
-            "A fine day,question\nRain all week,answer\nSun at last,question\nMud on the road,answer\nFog again,answer\n",
+            "What is a fine day?,question\nRain all week,answer\nSun at last,question\nMud on the road,answer\nFog again,answer\n",
             "'question' would be the name of the label column",
         ),
-        ("a.csv", "I did not like it at all,3\nRain,1\nSun,2\nMud,1\nFog,2\n", "'I did not like it at all', '3' would be names of columns"),
-        ("a.csv", "0,1\nRain,bad\nSunny,good\nMud,bad\nFog,good\n", "'0', '1' would be names of columns"),
         ("a.csv", ",mood\nRain,bad\nSunny,good\nMuddy,bad\nFoggy,good\n", "'' would be the name of a column"),
     ],
 )
@@ -189,6 +190,84 @@ def test_a_first_line_that_looks_like_a_row_is_refused_unless_columns_are_named(
     flags = shlex.split(message.partition("say so with ")[2])
     assert flags[::2] == ["--text-column", "--label-column"]
     assert new_task_file(str(tmp_path / name), tmp_path / "task.py", texts=[flags[1]], label=flags[3]).texts == (flags[1],)
+
+
+LABELLED = "Rain all week,{0}\nSun at last,{1}\nMud on the road,{0}\nFog again,{1}\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "labels", "said"),
+    [
+        ("Kommentar,2023", "ab", "'2023' would be the name of a column"),
+        ("Kommentar,gut", ("gut", "schlecht"), "'gut' would be the name of the label column, and is one of its labels"),
+        ("A fine day,good", ("good", "bad"), "'good' would be the name of the label column, and is one of its labels"),
+        ("I did not like it at all,3", "12", "'I did not like it at all', '3' would be names of columns"),
+        ("0,1", ("good", "bad"), "'0', '1' would be names of columns"),
+    ],
+)
+def test_a_first_line_that_may_be_a_row_is_taken_and_noted(header: str, labels: Sequence[str], said: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n{LABELLED.format(*labels)}")
+    guess = new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py")
+    (note,) = header_notes(guess)
+    assert note == f"The first line may be a row: {said}; if it is one, add a line with names (text, label) before it."
+    assert f"# TODO: {note}\n" in (tmp_path / "task.py").read_text()
+    assert [*guess.texts, guess.label] == header.split(",")
+    named = new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py", texts=guess.texts, label=guess.label, force=True)
+    assert header_notes(named) == []
+
+
+@pytest.mark.parametrize(
+    ("header", "labels"),
+    [
+        ("tweet,offensive", ("offensive", "not")),
+        ("comment_text,toxic", ("toxic", "clean")),
+        ("utterance,true", ("true", "false")),
+        ("How do you like our service?,Department", ("Sales", "Support")),
+        ("Wie hat es Ihnen gefallen?,Bereich", ("Küche", "Bar")),
+    ],
+)
+def test_usual_names_and_questions_are_no_rows(header: str, labels: Sequence[str], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{header}\n{LABELLED.format(*labels)}", encoding="utf-8")
+    guess = new_task_file(str(tmp_path / "a.csv"), tmp_path / "task.py")
+    assert ([*guess.texts, guess.label], header_notes(guess)) == (header.split(","), [])
+
+
+def test_whether_there_is_a_header_is_known_from_what_standard_input_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_from(text: str) -> Guess:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return new_task_file("-", tmp_path / "task.py", force=True)
+
+    lines = [json.dumps({"A fine day it was": f"Row {i}", "good": ("good", "bad")[i % 2]}) for i in range(4)]
+    guess = made_from("\n".join(lines))
+    assert ((guess.texts, guess.label), header_notes(guess)) == ((("A fine day it was",), "good"), [])
+    with pytest.raises(DataError, match=r"^standard input: the first line must name the columns, and looks like a row: 'good' would"):
+        made_from(f"A fine day it was,good\n{LABELLED.format('good', 'bad')}")
+    with pytest.raises(DataError, match=r"^standard input: there is one column only"):
+        made_from("text\nRain\nSun\n")
+
+
+def test_as_many_long_rows_are_looked_at_as_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("petkit.data.readers._CHUNK_CHARACTERS", 1000)
+    values = [{"text": LONG * 5, "label": ("a", "b", "c")[i // 2000]} for i in range(6000)]
+    guess = new_task_file(write_lines(tmp_path / "d.jsonl", values), tmp_path / "task.py")
+    assert (guess.labels, guess.rows) == ((("a", 2000), ("b", 2000), ("c", 1000)), 5000)
+    assert "its first 5000 rows" in (tmp_path / "task.py").read_text()
+
+
+def test_of_long_texts_the_beginning_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[dict[str, Any]] = []
+    monkeypatch.setattr("petkit.scaffold.guess_columns", lambda rows, **named: held.extend(rows) or guess_columns(rows, **named))
+    source = write_lines(tmp_path / "d.jsonl", rows(4, text="x" * 50_000, n=3, label=["a", "b"]))
+    assert new_task_file(source, tmp_path / "task.py").texts == ("text",)
+    assert [(len(row["text"]), row["n"], row["label"]) for row in held] == [(10_000, 3, label) for label in "abab"]
+
+
+def test_no_row_is_read_after_those_that_are_looked_at(tmp_path: Path) -> None:
+    values = rows(5000, text=LONG, label=["a", "b"])
+    source = write_lines(tmp_path / "d.jsonl", values)
+    with (tmp_path / "d.jsonl").open("a") as file:
+        file.write("{broken")
+    assert new_task_file(source, tmp_path / "task.py").rows == 5000
 
 
 @pytest.mark.parametrize(
