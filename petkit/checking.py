@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from petkit.unknowns import REMEDY
 __all__ = ["CheckReport", "ClozeView", "PatternCheck", "WordCheck", "check_task", "spread"]
 
 _HEAD_TEXTS = 200
+_GOLDEN: Final = 0.6180339887498949
+"""The golden ratio's fraction: what is left of its multiples is spread evenly from 0 to 1, and never comes round."""
 
 
 @dataclass(frozen=True)
@@ -134,26 +136,32 @@ def check_task(
     encoder = Encoder(tokenizer, max_length=most, joining=joining)
     real = rows if rows is not None and len(rows) else None
     looked_at = real or Rows(("made up",), {name: (name.replace("_", " "),) for name in task.fields})
-    texts = _texts(real)[:_HEAD_TEXTS] if real is not None else []
-    head = head_report(model, texts, tokenizer=tokenizer) if model is not None and real is not None else None
+    texts = _texts(real) if real is not None else []
+    some = texts[:_HEAD_TEXTS]
+    head = head_report(model, some, tokenizer=tokenizer) if model is not None and real is not None else None
+    unknown = unknown_share(tokenizer, some) if head is None else head.unknown
+    if unknown in (None, 1):  # a problem of the rows only if it is one of all
+        unknown = unknown_share(tokenizer, texts)
     checks = []
     for done, pvp in enumerate(task.pvps, start=1):
         checks.append(_check_pattern(_Look(encoder, tokenizer, model, looked_at, token_budget), pvp, shown))
         if on_pattern is not None:
             on_pattern(done, len(task.pvps))
     labelled = looked_at.labeled
-    return CheckReport(task, len(real or ()), labelled, tuple(checks), head, unknown_share(tokenizer, texts))
+    return CheckReport(task, len(real or ()), labelled, tuple(checks), head, unknown)
 
 
 def spread(rows: Rows, most: int) -> Rows:
-    """At most ``most`` rows, taken evenly over the whole, since files are often sorted by label.
+    """At most ``most`` rows: one from each of as many stretches of the whole, since files are often sorted by label, and not at equal
+    distances, since in some files two kinds of rows alternate.
 
     >>> spread(Rows(ids=tuple("abcdef"), fields={"text": tuple("abcdef")}), 3).ids
-    ('a', 'c', 'e')
+    ('a', 'd', 'e')
     """
     if len(rows) <= most:
         return rows
-    return rows.select((np.arange(most) * len(rows) // most).tolist())
+    bounds = np.arange(most + 1) * len(rows) // most
+    return rows.select((bounds[:-1] + np.arange(most) * _GOLDEN % 1 * np.diff(bounds)).astype(int).tolist())
 
 
 @dataclass(frozen=True)

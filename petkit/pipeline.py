@@ -121,7 +121,7 @@ def train(
     device = choose_device(device)
     root = Path(path_of("out", out)).absolute()  # whatever the working directory is meanwhile
     model = path_of("model", model)
-    check_checkpoint(model, trust_remote_code=trust_remote_code)
+    tokenizer = check_checkpoint(model, trust_remote_code=trust_remote_code)
     model = as_recorded(root, model)
     resolved = _settings(root, model, preset, by_name("settings", settings), device)
     check_patterns(task, resolved)
@@ -133,10 +133,11 @@ def train(
     data = read_data(task, resolved, train, unlabeled, test, shots=shots, allow_overlap=allow_overlap, reading=reading)
     _check_data(task, data, resolved)
     if resolved.method != "tfidf":
-        unknown = check_known(task, {"train": data.train, "pool": data.pool}, model, trust_remote_code=trust_remote_code)
+        parts = {"train": data.train, "pool": data.pool}
+        unknown = check_known(task, parts, model, trust_remote_code=trust_remote_code, tokenizer=tokenizer)
         data = replace(data, facts={**data.facts, "unknown_tokens": unknown})
     if resolved.method not in ("supervised", "tfidf"):
-        check_words(task, resolved, data.pool, model, trust_remote_code=trust_remote_code)
+        check_words(task, resolved, data.pool, model, trust_remote_code=trust_remote_code, tokenizer=tokenizer)
     notices = _notices(data, model, resolved, begun=(root / MANIFEST).is_file())
     common = {
         "task": task_spec(task),

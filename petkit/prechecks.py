@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from transformers import AutoConfig
 
@@ -26,13 +26,14 @@ from petkit.unknowns import REMEDY
 __all__ = ["check_checkpoint", "check_known", "check_patterns", "check_strategies", "check_strategy", "check_words"]
 
 _LOOKED_AT: Final = 200
-"""Rows of each part in which unknown tokens are counted."""
+"""Rows of each part in which unknown tokens are counted; more only where nothing in these is known."""
+_CALLED: Final = {"train": "labelled", "pool": "unlabelled"}
 
 
-def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
+def check_checkpoint(model: str, *, trust_remote_code: bool) -> Any:
     """Raise ModelError for a checkpoint of the wrong kind, with pickle weights only, damaged, or with another model's tokenizer.
 
-    Reads its configuration, its tokenizer and the heads of its weights.
+    Reads its configuration, its tokenizer, which is returned, and the heads of its weights.
     """
     path, legal = resolve(model), list(FAMILIES)
     check_folder(path)
@@ -40,11 +41,12 @@ def check_checkpoint(model: str, *, trust_remote_code: bool) -> None:
     config = open_pretrained(AutoConfig, path, trust_remote_code=trust_remote_code)
     refuse_model_type(path, config.model_type, legal)
     refuse_adapters(model, config, "an ordinary classifier")
-    tokens = len(load_tokenizer(model, trust_remote_code=trust_remote_code))
-    if tokens > config.vocab_size:
+    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+    if (tokens := len(tokenizer)) > config.vocab_size:
         raise ModelError(
             f"model {model!r}: its tokenizer has {tokens} tokens and its weights {config.vocab_size}; they do not belong together"
         )
+    return tokenizer
 
 
 def check_patterns(task: Task, settings: Settings) -> None:
@@ -78,24 +80,38 @@ def check_strategy(named: Mapping[str, str], model: str, *, trust_remote_code: b
             raise SettingsError(f"{', '.join(bad)}; model {model!r} has {there} layers, so last:0 to last:{there} are legal")
 
 
-def check_known(task: Task, parts: Mapping[str, Rows], model: str, *, trust_remote_code: bool) -> dict[str, float]:
-    """By part, the share of tokens that the checkpoint's tokenizer does not know, in up to 200 rows; parts without a token are left out.
+def check_known(task: Task, parts: Mapping[str, Rows], model: str, *, trust_remote_code: bool, tokenizer: Any = None) -> dict[str, float]:
+    """By part, the share of tokens that the checkpoint's tokenizer does not know; parts without a token are left out.
 
-    Raises ModelError if it knows no token of a part.
+    ``tokenizer`` is the checkpoint's, where it is open already.
+
+    Raises ModelError if it knows no token of any part: a few odd rows beside others that it knows are no reason not to train.
     """
-    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
-    some = {part: spread(rows, _LOOKED_AT) for part, rows in parts.items()}
-    shares = {part: unknown_share(tokenizer, [text for texts in rows.fields.values() for text in texts]) for part, rows in some.items()}
-    nothing = [{"train": "labelled", "pool": "unlabelled"}.get(part, part) for part, share in shares.items() if share == 1]
-    if nothing:
-        what = f"the {' and the '.join(nothing)} rows of task {task.name!r}"
+    tokenizer = tokenizer or load_tokenizer(model, trust_remote_code=trust_remote_code)
+    found = {part: _unknown(tokenizer, rows) for part, rows in parts.items()}
+    shares = {part: share for part, share in found.items() if share is not None}
+    if shares and min(shares.values()) == 1:
+        what = f"the {' and the '.join(_CALLED.get(part, part) for part in shares)} rows of task {task.name!r}"
         raise ModelError(f"model {model!r}: its tokenizer knows no token of {what}; {REMEDY}")
-    return {part: share for part, share in shares.items() if share is not None}
+    return shares
 
 
-def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool) -> None:
-    """Raise TaskError for label words that the tokenizer does not know or cannot tell apart, and for patterns that fail on a row."""
-    tokenizer = load_tokenizer(model, trust_remote_code=trust_remote_code)
+def _unknown(tokenizer: Any, rows: Rows) -> float | None:
+    """The share in up to 200 rows; in all of them if these hold no known token, so that all is said of all only."""
+    share = _share(tokenizer, spread(rows, _LOOKED_AT))
+    return _share(tokenizer, rows) if share in (None, 1) and len(rows) > _LOOKED_AT else share
+
+
+def _share(tokenizer: Any, rows: Rows) -> float | None:
+    return unknown_share(tokenizer, [text for texts in rows.fields.values() for text in texts])
+
+
+def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool, tokenizer: Any = None) -> None:
+    """Raise TaskError for label words that the tokenizer does not know or cannot tell apart, and for patterns that fail on a row.
+
+    ``tokenizer`` is the checkpoint's, where it is open already.
+    """
+    tokenizer = tokenizer or load_tokenizer(model, trust_remote_code=trust_remote_code)
     encoder = units_encoder(tokenizer, max_length=settings.max_length, joining=settings.joining)
     chosen = list(settings.patterns) or list(range(len(task.pvps)))
     for index in chosen[:1] if settings.method == "single" else chosen:

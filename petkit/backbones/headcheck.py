@@ -46,6 +46,8 @@ _LONG: Final = 20
 """Characters a token: no more of a text is tokenised to mask tokens in it."""
 _BEGINNING: Final = 1024
 """Characters of a text in which unknown tokens are counted."""
+_WORD_MARK: Final = "\u2581"
+"""SentencePiece's blank: before a word of which nothing is known it is a token of its own, and says nothing of the word."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def head_report(
     if tokenizer is None:
         raise SettingsError("head_report needs the tokenizer of a loaded model: tokenizer=...")
     judged = partial(_judged, model, tokenizer, max_length=min(max_length, model.max_length), token_budget=token_budget, seed=seed)
-    report = judged(texts)
+    report = None if unknown == 1 else judged(texts)
     if report is None and unknown:
         return HeadReport("unclear", "the tokenizer knows no token of these texts, so that nothing could be asked", unknown=unknown)
     if report is None:
@@ -129,7 +131,9 @@ def head_notice(head: Mapping[str, Any], advice: str) -> str | None:
 
 
 def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float | None:
-    """The share of the tokens of the texts, special ones apart, that the tokenizer does not know; None if they hold no token.
+    """The share of the tokens of the texts that the tokenizer does not know; None if they hold no token.
+
+    Special tokens do not count, nor word marks that are tokens of their own.
 
     The beginning of each text is looked at. Tokenizers of bytes know all; of those without a fast backend nothing is told (None).
     """
@@ -137,8 +141,9 @@ def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float | None:
         return None
     special = {token for name in _SPECIAL if (token := getattr(tokenizer, f"{name}_token_id", None)) is not None}
     tokens = Counter(token for one in encoded(backend, [t[:_BEGINNING] for t in texts], fast=True) for token in one.ids)
-    for token in special:
-        tokens.pop(token, None)
+    for token in list(tokens):
+        if token in special or not backend.id_to_token(token).strip(_WORD_MARK):
+            del tokens[token]
     return tokens[tokenizer.unk_token_id] / tokens.total() if tokens else None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from petkit import checking
 from petkit.backbones import MaskedLM, load_masked_lm
 from petkit.checking import check_task, spread
 from petkit.encoding import Encoder
@@ -154,6 +155,14 @@ def test_rows_are_spread_over_sorted_files() -> None:
     assert spread(rows, 10).labels == (0,) * 5 + (1,) * 5
     assert spread(rows, 100) is rows
     assert len(spread(rows, 99)) == 99 == len(set(spread(rows, 99).ids))
+    assert list(spread(rows, 37).ids) == sorted(spread(rows, 37).ids, key=int)
+
+
+@pytest.mark.parametrize("period", [2, 3, 4, 5])
+def test_rows_that_alternate_are_all_among_those_spread(period: int) -> None:
+    rows = Rows(tuple(map(str, range(2400))), {"text": ("x",) * 2400}, tuple(i % period for i in range(2400)))
+    found = spread(rows, 200).labels
+    assert all(0.7 < period * found.count(kind) / 200 < 1.3 for kind in range(period))
 
 
 CHINESE = "\u8fd9\u91cc\u5f88\u597d"
@@ -176,6 +185,21 @@ def test_a_tokenizer_that_knows_no_token_is_one_problem_among_the_others(model: 
     assert report.patterns[0].clozes[0].text == f"[MASK]: {CHINESE}"
     assert check_task(found, WORDS, rows=of_texts(CHINESE)).problems == report.problems, "without a model"
     assert not check_task(TOPICS, tokenizer("bytelevel"), rows=of_texts(CHINESE)).problems
+
+
+def test_a_tokenizer_that_knows_a_token_of_a_later_row_is_no_problem(model: MaskedLM) -> None:
+    for given in ({"model": model}, {}):
+        report = check_task(TOPICS, WORDS, rows=of_texts(*[CHINESE] * 250, "world"), **given)
+        assert (report.unknown, report.of_rows) == (1000 / 1001, ())
+    assert check_task(TOPICS, WORDS, rows=of_texts(*[CHINESE] * 251)).of_rows
+
+
+def test_unknown_tokens_are_counted_once(model: MaskedLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(*_: object) -> float:
+        raise AssertionError("the head's report has the share")
+
+    monkeypatch.setattr(checking, "unknown_share", twice)
+    assert check_task(TOPICS, WORDS, model=model, rows=of_texts(f"{CHINESE} world", "sports world")).unknown == 4 / 7
 
 
 def test_unknown_tokens_are_counted_in_real_rows_only(model: MaskedLM) -> None:

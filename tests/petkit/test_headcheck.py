@@ -175,6 +175,7 @@ def test_a_path_that_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 CHINESE = "\u8fd9\u91cc\u5f88\u597d"
+RUSSIAN = "\u0432\u0441\u0451 \u0445\u043e\u0440\u043e\u0448\u043e"
 
 
 @pytest.mark.parametrize("name", ["wordpiece", "bytelevel", "modernbert", "unigram", "albert"])
@@ -182,13 +183,25 @@ def test_unknown_tokens_are_counted_among_the_ordinary_ones(name: str) -> None:
     words = builders.tokenizer(name)
     given = [CHINESE, f"{CHINESE} the end", f"the end {words.mask_token} {words.sep_token}", "", " " * 3000 + CHINESE]
     ids = np.array([token for text in given[:3] for token in words(text, add_special_tokens=False)["input_ids"]])
-    ordinary = ids[(ids == words.unk_token_id) | ~np.isin(ids, words.all_special_ids)]
+    apart = [*words.all_special_ids, *filter(None, [words.backend_tokenizer.token_to_id("\u2581")])]
+    ordinary = ids[(ids == words.unk_token_id) | ~np.isin(ids, apart)]
     assert unknown_share(words, given) == pytest.approx((ordinary == words.unk_token_id).mean())
     known = name in ("bytelevel", "modernbert")
     assert (unknown_share(words, [CHINESE]) == 0) == known
     assert unknown_share(words, ["the end"]) == 0
     assert (unknown_share(builders.tokenizer("wordpiece"), [CHINESE]), unknown_share(words, [])) == (1, None)
     assert unknown_share(words, [f"{words.mask_token}"]) is None
+
+
+@pytest.mark.parametrize("name", ["wordpiece", "unigram", "albert", "deberta"])
+@pytest.mark.parametrize("text", [CHINESE, RUSSIAN])
+def test_word_marks_are_nothing_that_is_known_of_a_text(name: str, text: str) -> None:
+    words = builders.tokenizer(name)
+    assert unknown_share(words, [text, f"{text} {text}"]) == 1
+    assert 0 < unknown_share(words, [text, "the end"]) < 1
+    report = head_report(MaskedLM(builders.random_masked_lm("bert")), [text] * 30, tokenizer=words)
+    assert (report.status, report.unknown) == ("unclear", 1)
+    assert report.detail.startswith("the tokenizer knows no token of these texts")
 
 
 def test_a_tokenizer_without_a_fast_backend_tells_nothing_of_unknown_tokens() -> None:

@@ -9,10 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from petkit import prechecks
+from petkit.backbones import load_tokenizer
 from petkit.data import normalise
 from petkit.errors import DataError, ModelError, RunError, SettingsError, TaskError, UserError
 from petkit.executors import Event
 from petkit.pipeline import RunResult, train
+from petkit.prechecks import check_known
 from petkit.pvp import Task
 from petkit.rowfiles import load_rows
 from petkit.rows import UNLABELED, Rows
@@ -431,11 +434,62 @@ def test_texts_that_the_tokenizer_knows_are_not_remarked_upon(done: RunResult) -
     assert "unknown" not in (done.path / "report.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(("part", "called"), [("train", "labelled"), ("unlabeled", "unlabelled")])
-@pytest.mark.parametrize("method", ["pet", "supervised"])
-def test_texts_of_which_the_tokenizer_knows_nothing_are_refused(part: str, called: str, method: str, model: Path, tmp_path: Path) -> None:
-    data = tiny_data()[part]
-    given = replace(data, fields={"text": tuple(CHINESE * (number + 1) for number in range(len(data)))})
-    with pytest.raises(ModelError, match=f"its tokenizer knows no token of the {called} rows of task 'tone'; take a checkpoint for"):
-        tiny_run(tmp_path / "run", model, settings={**SMALL, "method": method}, **{part: given})
+def unknown_texts(name: str) -> Rows:
+    data = tiny_data()[name]
+    return replace(data, fields={"text": tuple(CHINESE * (number + 1) for number in range(len(data)))})
+
+
+@pytest.mark.parametrize(
+    ("parts", "method", "called"),
+    [
+        (("train", "unlabeled"), "pet", "the labelled and the unlabelled"),
+        (("train", "unlabeled"), "supervised", "the labelled and the unlabelled"),
+        (("train",), "supervised", "the labelled"),
+        (("unlabeled",), "zero-shot", "the unlabelled"),
+    ],
+)
+def test_texts_of_which_the_tokenizer_knows_nothing_are_refused(
+    parts: tuple[str, ...], method: str, called: str, model: Path, tmp_path: Path
+) -> None:
+    given = {part: unknown_texts(part) if part in parts else None for part in ("train", "unlabeled")}
+    with pytest.raises(ModelError, match=f"its tokenizer knows no token of {called} rows of task 'tone'; take a checkpoint for"):
+        tiny_run(tmp_path / "run", model, settings={**SMALL, "method": method}, **given)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("part", "called"), [("train", "labelled"), ("unlabeled", "unlabelled")])
+def test_a_part_of_which_the_tokenizer_knows_nothing_is_told_beside_one_that_it_knows(
+    part: str, called: str, model: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    tiny_run(tmp_path / "run", model, settings={**SMALL, "method": "pet"}, **{part: unknown_texts(part)}, on_notice=told.append)
+    (notice,) = [line for line in told if "unknown" in line]
+    assert notice.startswith(f"100 % of the tokens of the {called} rows are unknown to the model's tokenizer; take a checkpoint for")
+
+
+@pytest.mark.parametrize("at", [range(1, 400, 2), range(399, 400)])
+def test_all_rows_are_looked_at_before_it_is_said_that_nothing_is_known(at: range, model: Path) -> None:
+    known = set(at)
+    pool = rows("pool", tuple("the end" if number in known else CHINESE for number in range(400)))
+    assert check_known(TASK, {"pool": pool}, str(model), trust_remote_code=False)["pool"] < 1
+    nothing = rows("pool", (CHINESE,) * 400)
+    with pytest.raises(ModelError, match="knows no token of the unlabelled rows"):
+        check_known(TASK, {"pool": nothing, "train": rows("train", ("",))}, str(model), trust_remote_code=False)
+
+
+def test_a_blank_sample_is_nothing_that_is_unknown(model: Path) -> None:
+    blank = rows("pool", (*[""] * 399, "the end"))
+    found = check_known(TASK, {"pool": blank, "train": unknown_texts("train")}, str(model), trust_remote_code=False)
+    assert found == {"pool": 0, "train": 1}
+
+
+def test_the_tokenizer_is_opened_once_before_the_run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def counted(path: str, **options: Any) -> Any:
+        opened.append(path)
+        return load_tokenizer(path, **options)
+
+    monkeypatch.setattr(prechecks, "load_tokenizer", counted)
+    tiny_run(tmp_path / "run", model, settings={**SMALL, "method": "zero-shot"}, train=None)
+    assert opened == [str(model)]
