@@ -36,6 +36,13 @@ __all__ = ["GENERATE", "search"]
 
 IGNORED: Final = -100
 
+_IDLE: Final = (
+    *("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff"),
+    *("min_new_tokens", "return_dict_in_generate", "output_scores", "output_logits", "output_attentions", "output_hidden_states"),
+)
+"""What a checkpoint's configuration may have of sampling, least lengths and further output: transformers warns of it at every search, and
+saves no such configuration."""
+
 
 def read(source: str, settings: FinetuneSettings, *, encoding: str = ENCODING, quotes: bool = True) -> list[SourceText]:
     """Rows as a source text and what may be written. Answers come from SQuAD's form, all else from the columns that are named.
@@ -100,10 +107,15 @@ def open_writer(path: str, job: Job, seed: int) -> Any:
 
 
 def search(given: GenerationConfig, *, beams: int, longest: int) -> GenerationConfig:
-    """A checkpoint's configuration (start, end, padding) with beam search over ``beams`` and at most ``longest`` new tokens."""
+    """A checkpoint's configuration (start, end, padding) with beam search over ``beams`` and at most ``longest`` new tokens.
+
+    What plays no part in that is left out: transformers has nothing to say of it when it searches.
+    """
     found = copy.deepcopy(given)
+    idle = dict.fromkeys(_IDLE if beams > 1 else (*_IDLE, "length_penalty"))
+    how = {"num_beams": beams, "max_new_tokens": longest, "max_length": None, "min_length": 0, "early_stopping": beams > 1}
     with quiet():
-        found.update(num_beams=beams, max_new_tokens=longest, max_length=None, min_length=0, do_sample=False, early_stopping=beams > 1)
+        found.update(**idle, **how, do_sample=False)
     return found
 
 
@@ -156,8 +168,7 @@ def predict(model: Any, rows: Sequence[SourceText], job: Job) -> list[Prediction
     texts = [""] * len(rows)
 
     def forward(batch: Batch) -> Any:
-        with quiet():
-            return model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=model.generation_config)
+        return model.generate(input_ids=batch.input_ids, attention_mask=batch.attention_mask, generation_config=model.generation_config)
 
     for chosen, ids in batches(model, encoded, forward, job):
         for row, text in zip(chosen.tolist(), _texts(job.tokenizer, ids), strict=True):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+from transformers.utils import logging as transformers_logging
 
 from petkit.backbones.plain import save_for_pipelines
 from petkit.batching import collate
@@ -61,6 +68,73 @@ def test_beam_search_is_that_of_plain_transformers_on_the_saved_model(family: st
         assert ids.shape[1] <= 12 + 2
         assert words.batch_decode(ids, skip_special_tokens=True)[0].strip() == text
     assert len(set(found)) > 1
+
+
+NOISY = {
+    "do_sample": True,
+    "temperature": 0.7,
+    "top_p": 0.9,
+    "top_k": 10,
+    "length_penalty": 2.0,
+    "early_stopping": True,
+    "num_beams": 4,
+    "max_length": 142,
+    "min_length": 3,
+    "min_new_tokens": 2,
+    "output_scores": True,
+    "return_dict_in_generate": True,
+}
+
+
+@contextmanager
+def loudly() -> Iterator[list[str]]:
+    """What transformers logs inside the block, what it logs only once a process included."""
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    before = transformers_logging.get_verbosity()
+    transformers_logging.warning_once.cache_clear()
+    transformers_logging.set_verbosity_warning()
+    transformers_logging.add_handler(handler)
+    try:
+        yield told
+    finally:
+        transformers_logging.remove_handler(handler)
+        transformers_logging.set_verbosity(before)
+
+
+@pytest.mark.parametrize("family", TEXT_TO_TEXT)
+@pytest.mark.parametrize("beams", [1, 3])
+def test_nothing_is_said_while_it_writes_whatever_the_checkpoint_says_of_writing(
+    family: str, beams: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    chosen = job(tmp_path / "m", family, beams=beams)
+    config = tmp_path / "m" / "generation_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text("utf-8")), **NOISY}), "utf-8")
+    capfd.readouterr()
+    with loudly() as told:
+        model = GENERATE.open(str(tmp_path / "m"), chosen, 0).eval()
+        GENERATE.predict(model, ROWS, chosen)
+        save_for_pipelines(model, chosen.tokenizer, tmp_path / "saved", max_length=40)  # transformers refuses what it would warn of
+    assert told == []
+    assert capfd.readouterr() == ("", "")
+    kept = GenerationConfig.from_pretrained(tmp_path / "saved")
+    assert (kept.num_beams, kept.length_penalty) == (beams, 2.0 if beams > 1 else None)
+
+
+def test_threads_write_at_the_same_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = job(tmp_path)
+    model, together = GENERATE.open(str(tmp_path), chosen, 0).eval(), threading.Barrier(2, timeout=20)
+    alone, written = GENERATE.predict(model, ROWS, chosen), model.generate
+
+    def meeting(**given: Any) -> Any:
+        together.wait()
+        return written(**given)
+
+    monkeypatch.setattr(model, "generate", meeting)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: GENERATE.predict(model, ROWS, chosen), range(2)))
+    assert found == [alone, alone]
 
 
 def test_what_is_cut_is_counted(tmp_path: Path) -> None:
