@@ -48,6 +48,11 @@ class TaskRows:
     splits: tuple[SplitRows, ...]
     facts: Mapping[str, Any]
 
+    @property
+    def some(self) -> Rows:
+        """Rows to look at beforehand: the pool, or labelled ones where there is none; never the test."""
+        return self.pool if len(self.pool) else self.splits[0].train
+
 
 def read_task(
     task: Task,

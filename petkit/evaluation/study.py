@@ -6,22 +6,21 @@ rows, splits -> estimate -> [adapt] -> untrained patterns -> every cell -> repor
 from __future__ import annotations
 
 import os
-import reprlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from petkit.arguments import names_arguments
 from petkit.backbones.headcheck import head_notice
-from petkit.choices import did_you_mean, legal_are
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
 from petkit.data.readers import refuse_empty
-from petkit.errors import DataError, SettingsError, raise_problems
+from petkit.errors import DataError, raise_problems
 from petkit.evaluation.cells import Results
+from petkit.evaluation.checks import DRAWS, check_asked, check_counts, check_task_rows, unknown_tokens
 from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_tokens
-from petkit.evaluation.grid import DISTILLED, METHODS, PROMPTED, Study, TaskPlan, in_order
+from petkit.evaluation.grid import DISTILLED, Study, TaskPlan, in_order
 from petkit.evaluation.planning import Plan, Weights
 from petkit.evaluation.progress import OnProgress, Tracker, unheard
 from petkit.evaluation.reporting import task_entries, write_report
@@ -29,29 +28,26 @@ from petkit.evaluation.rows import Draws, TaskRows, read_task
 from petkit.evaluation.sources import Sources, find_sources, source_notices
 from petkit.executors import Executor, run_all
 from petkit.files import make_directory, remove
-from petkit.given import by_name, items_of, path_of, paths_of, whole_number
+from petkit.given import by_name, items_of, path_of, paths_of
 from petkit.loading import load_task
 from petkit.memory import memory_explained
 from petkit.pipeline import INCOMING, OnNotice, as_recorded, ignore, parameters_of
 from petkit.plan import CHECKPOINT
-from petkit.prechecks import check_checkpoint, check_known, check_patterns, check_strategies, check_words
+from petkit.prechecks import check_checkpoint, check_strategies
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.pvp import Task
 from petkit.report.compare import check_against
-from petkit.report.names import shots_name
 from petkit.rowfiles import save_rows
 from petkit.rows import Rows
 from petkit.runs import MANIFEST, RunFolder, read_status
-from petkit.settings import Settings, apply_changes, batch_problems, preset_for
+from petkit.settings import Settings, apply_changes, preset_for
 from petkit.settings import preset as preset_of
 from petkit.taskspec import task_spec
 from petkit.units import Unit
-from petkit.unknowns import unknown_notice
 
 __all__ = ["DEFAULT_METHODS", "StudyResult", "evaluate"]
 
 DEFAULT_METHODS = ("pet", "supervised", "linear-probe", "tfidf", "majority")
-_DRAWS = {"per-class": "per-class", "by-chance": "random"}
 
 
 @dataclass(frozen=True)
@@ -130,7 +126,7 @@ def evaluate(
     Raises UserError (see ``petkit.errors``) for every mistake of the user's.
     """
     began, counts, several = time.monotonic(), items_of(shots), items_of(tasks)
-    _check_counts(methods, shots if counts is None else counts, splits, seeds, calibration_folds, test_limit, pool_from_test, workers)
+    check_counts(methods, shots if counts is None else counts, splits, seeds, calibration_folds, test_limit, pool_from_test, workers)
     seeds, calibration_folds, pool_from_test, workers = map(int, (seeds, calibration_folds, pool_from_test, workers))  # numpy's too
     test_limit, counts = test_limit and int(test_limit), counts and list(map(int, counts))
     device = choose_device(device)
@@ -138,7 +134,7 @@ def evaluate(
     loaded = [task if isinstance(task, Task) else load_task(path_of("task", task)) for task in ([tasks] if several is None else several)]
     methods = in_order(methods)
     given = splits if isinstance(splits, str) else None
-    _check(loaded, methods, counts, splits, draw, seeds, calibration_folds)
+    check_asked(loaded, methods, counts, splits, draw, seeds, calibration_folds)
     model = path_of("model", model)
     unlabeled, test = (path_of(name, one) if one is not None else None for name, one in (("unlabeled", unlabeled), ("test", test)))
     if set(methods) - {"tfidf", "majority"}:
@@ -146,7 +142,7 @@ def evaluate(
     model = as_recorded(root, model)
     resolved, chosen_preset = _settings(root, model, preset, by_name("settings", settings), device)
     check_strategies(resolved, model, trust_remote_code=trust_remote_code)
-    how, number = ("given", 0) if given is not None else (_DRAWS[draw or "per-class"], int(splits))
+    how, number = ("given", 0) if given is not None else (DRAWS[draw or "per-class"], int(splits))
     draws = Draws(tuple(dict.fromkeys(counts or (16,))), number, how, resolved.seed, measure_development_gain)
     places = paths_of("data", data)
     refuse_empty({"--data": places, "--unlabeled": unlabeled, "--test": test})
@@ -156,8 +152,8 @@ def evaluate(
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
-    facts, notices = _found(loaded, sources, rows, _unknown_tokens(loaded, rows, methods, model, trust_remote_code))
-    _check_rows(loaded, rows, methods, resolved, model, trust_remote_code)
+    facts, notices = _found(loaded, sources, rows, unknown_tokens(loaded, rows, methods, model, trust_remote_code))
+    check_task_rows(loaded, rows, methods, resolved, model, trust_remote_code)
     plans = tuple(_task_plan(task, index, rows[index], model, resolved, trust_remote_code) for index, task in enumerate(loaded))
     seed_numbers = tuple(range(resolved.seed, resolved.seed + seeds))
     study = Study(plans, seed_numbers, methods, resolved, preset_of(chosen_preset), calibration_folds, measure_development_gain)
@@ -171,7 +167,7 @@ def evaluate(
 def _found(
     tasks: Sequence[Task], sources: Sequence[Sources], rows: Sequence[TaskRows], unknown: Mapping[str, str]
 ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
-    """What the report and the user are told of each task's rows; ``unknown`` is that of ``_unknown_tokens``."""
+    """What the report and the user are told of each task's rows; ``unknown`` is that of ``unknown_tokens``."""
     facts: dict[str, Mapping[str, Any]] = {}
     notices: list[str] = []
     for task, files, of in zip(tasks, sources, rows, strict=True):
@@ -223,71 +219,6 @@ def _measured(root: Path, workers: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _check_counts(
-    methods: Any, shots: Any, splits: Any, seeds: Any, folds: Any, test_limit: Any, pool_from_test: Any, workers: Any
-) -> None:
-    """Raise SettingsError that names every number that is none or out of range, and what is no list."""
-    listed = isinstance(shots, list)
-    rules = [
-        (not isinstance(methods, str), f"--methods is {methods!r}, one string; a list such as {[methods]!r} is legal"),
-        (isinstance(methods, Iterable), f"--methods is {methods!r}; a list of names is legal"),
-        (shots is None or listed, f"--shots is {shots!r}; a list of whole numbers such as [4, 16] is legal, or none for 16"),
-        (
-            shots is None or not listed or all(map(whole_number, shots)),
-            f"--shots is {reprlib.repr(shots)}; each must be a whole number, at least 1",
-        ),
-        (isinstance(splits, str) or whole_number(splits), f"--splits is {splits!r}; a whole number is legal, or given"),
-        (whole_number(seeds), f"--seeds is {seeds!r}; a whole number, at least 1, is legal"),
-        (whole_number(folds), f"--calibration-folds is {folds!r}; 0 or at least 2 is legal"),
-        (
-            test_limit is None or (whole_number(test_limit) and test_limit >= 1),
-            f"--test-limit is {test_limit!r}; a whole number, at least 1, is legal, or none for all test rows",
-        ),
-        (
-            whole_number(pool_from_test) and pool_from_test >= 0,
-            f"--pool-from-test is {pool_from_test!r}; a whole number is legal, 0 for none",
-        ),
-        (whole_number(workers) and workers >= 1, f"--workers is {workers!r}; a whole number, at least 1, is legal"),
-    ]
-    raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])
-
-
-def _check(
-    tasks: Sequence[Task],
-    methods: Sequence[str],
-    shots: Sequence[int] | None,
-    splits: int | str,
-    draw: str | None,
-    seeds: int,
-    folds: int,
-) -> None:
-    """Raise SettingsError that names everything that makes no sense."""
-    names, given = [task.name for task in tasks], isinstance(splits, str)
-    unknown = [method for method in methods if method not in METHODS]
-    flags = {"--shots": shots, "--draw": draw}
-    rules = [
-        (bool(tasks), "no task is given"),
-        (len(set(names)) == len(names), f"two tasks have the same name ({', '.join(names)})"),
-        (bool(methods), f"--methods is empty; legal are {', '.join(METHODS)}"),
-        (not unknown, f"--methods: {', '.join(map(repr, unknown))} unknown; {legal_are(unknown, METHODS)}"),
-        (isinstance(splits, str) or splits >= 1, f"--splits is {splits}; at least 1 is legal, or given"),
-        (
-            not isinstance(splits, str) or splits.partition(":")[0] == "given",
-            f"--splits is {splits!r}; a number, given or given:FOLDER is legal{did_you_mean(splits, ['given'])}",
-        ),
-        (shots is None or min(shots, default=0) >= 1, f"--shots is {list(shots or ())}; at least 1 each (zero-shot is a method)"),
-        (seeds >= 1, f"--seeds is {seeds}; at least 1 is legal"),
-        (draw is None or draw in _DRAWS, f"--draw is {draw!r}; {legal_are(draw, _DRAWS)}"),
-        (folds == 0 or folds >= 2, f"--calibration-folds is {folds}; 0 or at least 2 is legal"),
-        *((not given or value is None, f"{flag} goes with drawn splits: given ones are as they are") for flag, value in flags.items()),
-    ]
-    raise_problems(SettingsError, "study", [problem for holds, problem in rules if not holds])
-    if "setfit" in methods:
-        from petkit.evaluation.setfit_method import check_setfit
-
-        check_setfit()
-
-
 def _settings(root: Path, model: str, chosen: str, changes: Mapping[str, Any], device: str) -> tuple[Settings, str]:
     """The settings and the name of the preset. One thread for each process, since cells run side by side; what depends on the
     machine is taken from the study's folder if there is one."""
@@ -311,55 +242,9 @@ def _read(tasks: Sequence[Task], sources: Sequence[Sources], draws: Draws, **opt
     return found
 
 
-def _unknown_tokens(tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], model: str, trust: bool) -> dict[str, str]:
-    """What is to be told of tokens that the checkpoint's tokenizer does not know, by task. Raises ModelError where it knows none."""
-    if not set(methods) - {"tfidf", "majority"}:
-        return {}
-    labelled = [Rows.concat([one.train for one in of.splits]) for of in rows]  # of all splits, so that one draw alone decides nothing
-    parts = {task.name: {"train": train, "pool": of.pool} for task, train, of in zip(tasks, labelled, rows, strict=True)}
-    shares = {task.name: check_known(task, parts[task.name], model, trust_remote_code=trust) for task in tasks}
-    return {name: notice for name, of in shares.items() if (notice := unknown_notice(of))}
-
-
-def _check_rows(
-    tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], settings: Settings, model: str, trust: bool
-) -> None:
-    problems = []
-    for task, of_task in zip(tasks, rows, strict=True):
-        check_patterns(task, settings)
-        if not len(of_task.test):
-            problems.append(f"task {task.name!r}: no test row")
-        if len(of_task.pool) < 2 and any(method in DISTILLED for method in methods):
-            problems.append(f"task {task.name!r}: pet, ipet and single need unlabelled rows, and {len(of_task.pool)} are there")
-        if settings.adapt_steps and len(of_task.pool) < 20:
-            problems.append(f"task {task.name!r}: --adapt needs at least 20 unlabelled rows, and {len(of_task.pool)} are there")
-        if any(method in PROMPTED for method in methods):
-            check_words(task, settings, _some(of_task), model, trust_remote_code=trust)
-    raise_problems(DataError, "study", problems)
-    too_large = [line for task, of_task in zip(tasks, rows, strict=True) for line in _batch_problems(task, of_task, methods, settings)]
-    raise_problems(SettingsError, "settings", too_large)
-
-
-def _batch_problems(task: Task, rows: TaskRows, methods: Sequence[str], settings: Settings) -> list[str]:
-    """Batches beyond a task's rows, each with the methods that would use it; of each number of rows per label the smallest split counts."""
-    found: dict[tuple[int | None, str], list[str]] = {}
-    trained = [method for method in methods if method in (*DISTILLED, "supervised")]
-    for shots in dict.fromkeys(one.split.shots for one in rows.splits):
-        labeled = min(len(one.train) for one in rows.splits if one.split.shots == shots)
-        for method in trained:
-            for line in batch_problems(replace(settings, method=method, baselines=False), labeled=labeled, unlabeled=len(rows.pool)):
-                found.setdefault((shots, line), []).append(method)
-    return [f"task {task.name!r}, {shots_name(shots)} ({', '.join(used)}): {line}" for (shots, line), used in found.items()]
-
-
 def _task_plan(task: Task, index: int, rows: TaskRows, model: str, settings: Settings, trust: bool) -> TaskPlan:
-    tokens = text_tokens(model, task, _some(rows), settings, trust_remote_code=trust)
+    tokens = text_tokens(model, task, rows.some, settings, trust_remote_code=trust)
     return TaskPlan(task, index, tuple(one.split for one in rows.splits), tokens, len(rows.pool), len(rows.test))
-
-
-def _some(rows: TaskRows) -> Rows:
-    """Rows to look at beforehand: the pool, or labelled ones where there is none; never the test."""
-    return rows.pool if len(rows.pool) else rows.splits[0].train
 
 
 def _asked(study: Study, model: str, preset_name: str, draws: Draws, options: Mapping[str, Any], allow_overlap: bool) -> dict[str, Any]:
@@ -431,7 +316,7 @@ class _Driver:
         speed = Speed(0.0, 0.0, 0.0)
         study = self.plan.study
         if left and set(study.methods) - {"tfidf", "majority"}:
-            task, some = study.tasks[0].task, _some(rows[0])
+            task, some = study.tasks[0].task, rows[0].some
             with memory_explained("the estimate of time", "petkit.evaluation.estimate:measure_speed"):
                 speed = measure_speed(model, task, some, study.settings, device=device, trust_remote_code=trust)
         expected = {unit.name: seconds_of(unit, study.tasks, speed) for unit in left}

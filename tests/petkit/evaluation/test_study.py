@@ -455,7 +455,7 @@ def test_unknown_tokens_are_looked_for_in_all_splits(model: Path, tmp_path: Path
         asked.append(len(parts["train"]))
         return dict.fromkeys(parts, 0.0)
 
-    monkeypatch.setattr("petkit.evaluation.study.check_known", looked)
+    monkeypatch.setattr("petkit.evaluation.checks.check_known", looked)
     data = tiny_data(tmp_path / "data")
     tiny_study(tmp_path / "out", data, model, methods=("label-embedding",), splits="given", shots=None)
     assert asked == [16], "the first split alone has 8 rows"
