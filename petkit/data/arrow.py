@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,10 +80,10 @@ def hub_records(source: str, *, chunk: int) -> Iterator[Record]:
 
 
 def dataset_records(data: Any, chunk: int = 1000) -> Iterator[Record]:
-    """Rows of a ``datasets.Dataset`` in memory or memory-mapped. Label indices that it names become the names."""
+    """Rows of a ``datasets.Dataset`` in memory or memory-mapped, in whatever format. Label indices that it names become the names."""
     names = {column: feature.names for column, feature in data.features.items() if hasattr(feature, "names")}
     row = 0
-    for batch in data.iter(batch_size=chunk):
+    for batch in data.with_format(None).iter(batch_size=chunk):
         for cells in zip(*batch.values(), strict=True):
             row += 1
             yield Record(row, _named(dict(zip(batch, cells, strict=True)), names))
@@ -101,8 +102,8 @@ def _named(values: dict[str, Any], names: Mapping[str, Sequence[str]]) -> dict[s
     """With label indices replaced by their names; -1, which hides a label, becomes None."""
     for column, known in names.items():
         index = values.get(column)
-        if isinstance(index, int) and index < len(known):
-            values[column] = known[index] if index >= 0 else None
+        if isinstance(index, Integral) and index < len(known):
+            values[column] = known[int(index)] if index >= 0 else None
     return values
 
 

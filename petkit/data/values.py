@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import date, time, timedelta
 from decimal import Decimal
+from numbers import Number
 from typing import Any, Final
+from uuid import UUID
 
 __all__ = ["as_text", "is_blank", "without_point"]
 
+_PLAIN: Final = (str, Number, date, time, timedelta, UUID)
 _UNSEEN: Final = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 """Categories of Unicode whose characters nobody sees. Those of private use and those too new for this Python may be seen."""
 
@@ -17,14 +21,16 @@ def as_text(value: Any, *, whole: bool = False) -> str | None:
     """A value as text: strings as they are, numbers and truth values as JSON writes them, None for null and NaN.
 
     ``whole`` writes 5.0 as 5, and decimals without zeros at their end (labels). Raises ValueError, saying why, for what is no text:
-    lists, objects, bytes, NUL characters, halves of surrogate pairs.
+    lists, arrays, bytes and other objects that are no string, number, truth value, date or time; NUL characters, halves of surrogate pairs.
 
     >>> as_text("a"), as_text(5), as_text(True), as_text(None), as_text(5.0), as_text(5.0, whole=True)
     ('a', '5', 'true', None, '5.0', '5')
     """
-    if value is None or (isinstance(value, float) and value != value):
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if value is None or (isinstance(value, _PLAIN) and value != value):
         return None
-    if isinstance(value, (list, tuple, dict, set, bytes)):
+    if not isinstance(value, _PLAIN):
         raise ValueError(f"a {type(value).__name__}")
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -32,7 +32,7 @@ from petkit.encoding.joining import (
     shortenable,
 )
 from petkit.encoding.splicing import Gap, Pieces, find_gap, gap_string
-from petkit.encoding.tokenizing import Ids, is_long, plain_tokenizer, read_rows
+from petkit.encoding.tokenizing import Ids, is_read_in_part, plain_tokenizer, read_rows
 from petkit.encoding.truncation import drop_longest_first
 from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.filling import filled
@@ -178,7 +178,7 @@ class Encoder:
 
     def is_cut_off(self, text: str) -> bool:
         """Whether a text is so long that only its beginning is read."""
-        return is_long(text, self.max_length)
+        return self._plain.separable and is_read_in_part(text, self.max_length)
 
     def word_ids(self, pattern: Pattern, words: Sequence[str], row: Mapping[str, str]) -> list[tuple[int, ...]]:
         """The tokens of each word in the gap of this row's cloze: what a mask there stands for.

@@ -19,7 +19,7 @@ _Key = tuple[str, int, Joining]
 class Encoders:
     """Encoders by what they would do, the last ``kept`` of them. Tokenizers that are equal share one, whatever folder they come from.
 
-    An encoder is for one thread at a time, and so are those that share it.
+    Several threads may use an encoder, and take turns; ``get`` is for one thread at a time.
     """
 
     def __init__(self, *, kept: int = 1) -> None:

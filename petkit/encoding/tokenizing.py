@@ -29,6 +29,7 @@ __all__ = [
     "encoded",
     "frame_of",
     "is_long",
+    "is_read_in_part",
     "is_separable",
     "plain_backend",
     "plain_tokenizer",
@@ -116,8 +117,13 @@ def spans_of(backend: Backend, texts: Sequence[str], *, enough: int | None = Non
 
 
 def is_long(text: str, enough: int) -> bool:
-    """Whether more than ``enough`` tokens can be had without reading all of a text: it has many times as many characters."""
+    """Whether a text has many times ``enough`` characters, so that a beginning of it may do."""
     return len(text) > _LONG * enough
+
+
+def is_read_in_part(text: str, enough: int) -> bool:
+    """Whether ``encoded`` begins with less than all of a text, and goes on only if that has too few tokens."""
+    return len(_beginning(text, _LONG * enough)) < len(text)
 
 
 def read_rows(
@@ -157,37 +163,35 @@ def encoded(backend: Backend, texts: Sequence[str], *, fast: bool, enough: int |
             which there are more; for backends that are separable. None for all of every text.
     """
     encode = backend.encode_batch_fast if fast else backend.encode_batch
-    sizes = [None if enough is None or not is_long(text, enough) else _LONG * enough for text in texts]
-    for chunk in _chunks(texts, sizes):
-        wanted = [texts[i] for i in chunk]
-        parts = [_beginning(texts[i], sizes[i]) for i in chunk]
+    begun = list(texts) if enough is None else [_beginning(text, _LONG * enough) for text in texts]
+    for chunk in _chunks(begun):
+        parts = [begun[i] for i in chunk]
         found = _encoded(encode, parts)
-        while few := [k for k, part in enumerate(parts) if len(part) < len(wanted[k]) and len(found[k].ids) <= (enough or 0)]:
+        while few := [k for k, i in enumerate(chunk) if len(parts[k]) < len(texts[i]) and len(found[k].ids) <= (enough or 0)]:
             for k in few:
-                parts[k] = _beginning(wanted[k], 2 * len(parts[k]))
+                parts[k] = _beginning(texts[chunk[k]], 2 * len(parts[k]))
             for k, one in zip(few, _encoded(encode, [parts[k] for k in few]), strict=True):
                 found[k] = one
         yield from found
 
 
-def _chunks(texts: Sequence[str], sizes: Sequence[int | None]) -> Iterator[list[int]]:
+def _chunks(texts: Sequence[str]) -> Iterator[list[int]]:
     """The numbers of the texts, in order, so many at a time that encoding them takes little memory."""
     chunk: list[int] = []
     characters = 0
-    for i, (text, size) in enumerate(zip(texts, sizes, strict=True)):
-        length = len(text) if size is None else size
-        if chunk and (len(chunk) == _CHUNK or characters + length > _CHUNK_CHARACTERS):
+    for i, text in enumerate(texts):
+        if chunk and (len(chunk) == _CHUNK or characters + len(text) > _CHUNK_CHARACTERS):
             yield chunk
             chunk, characters = [], 0
         chunk.append(i)
-        characters += length
+        characters += len(text)
     if chunk:
         yield chunk
 
 
-def _beginning(text: str, size: int | None) -> str:
-    """The text up to its first safe boundary after ``size`` characters; all of it for None, or where there is none."""
-    boundary = None if size is None else BOUNDARY.search(text, size)
+def _beginning(text: str, size: int) -> str:
+    """The text up to its first safe boundary after ``size`` characters; all of it where there is none."""
+    boundary = BOUNDARY.search(text, size)
     return text[: boundary.start()] if boundary else text
 
 

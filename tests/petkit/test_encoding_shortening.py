@@ -175,11 +175,17 @@ def test_little_of_a_long_text_is_tokenised_and_once_for_all_patterns(name: str,
     assert max(map(len, read)) < 20 * 32
 
 
+def test_a_text_without_blanks_is_read_to_its_end_and_all_its_tokens_count() -> None:
+    encoder, text = Encoder(builders.tokenizer("wordpiece"), max_length=16), "\u4e2d\u56fd" * 300
+    encoded = encoder.clozes(rows_of(a=(text,)), Pattern("{mask}: {a}"), filler="good")
+    assert (encoder.is_cut_off(text), encoder.is_cut_off("no " * 600)) == (False, True)
+    assert encoded.dropped.tolist() == [600 + 4 - 16]
+
+
 def test_a_chunk_of_texts_has_so_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizing, "_CHUNK_CHARACTERS", 8)
     texts = ["a b", "c" * 20, "", "d e", "f", "g h i"]
-    assert list(tokenizing._chunks(texts, [None] * 6)) == [[0], [1], [2, 3, 4], [5]]
-    assert list(tokenizing._chunks(texts, [None, 2, None, None, None, None])) == [[0, 1, 2, 3], [4, 5]]
+    assert list(tokenizing._chunks(texts)) == [[0], [1], [2, 3, 4], [5]]
     expected = [builders.tokenizer("wordpiece")(text, add_special_tokens=False)["input_ids"] for text in texts]
     plain = tokenizing.plain_tokenizer(builders.tokenizer("wordpiece"))
     assert [ids.tolist() for ids in plain.ids(texts)] == expected

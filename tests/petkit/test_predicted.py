@@ -49,6 +49,15 @@ def test_rows_of_a_data_set() -> None:
         read_rows(data(text="body"), TOPICS, labels="ignored")
 
 
+@pytest.mark.parametrize("format", ["numpy", "torch", "pandas", "arrow"])
+def test_rows_of_a_data_set_whatever_its_format(format: str) -> None:
+    rows = read_rows(data().with_format(format), TOPICS, labels="optional")
+    assert (rows.fields, rows.labels) == (
+        read_rows(data(), TOPICS, labels="optional").fields,
+        read_rows(data(), TOPICS, labels="optional").labels,
+    )
+
+
 def test_predictions_as_a_data_set(classifier: Classifier, tmp_path: Path) -> None:
     found = predict_dataset(classifier, data())
     expected = classifier.predict_proba(TEXTS)
