@@ -102,8 +102,8 @@ def _named(values: dict[str, Any], names: Mapping[str, Sequence[str]]) -> dict[s
     """With label indices replaced by their names; -1, which hides a label, becomes None."""
     for column, known in names.items():
         index = values.get(column)
-        if isinstance(index, Integral) and index < len(known):
-            values[column] = known[int(index)] if index >= 0 else None
+        if isinstance(index, Integral) and (place := int(index)) < len(known):
+            values[column] = known[place] if place >= 0 else None
     return values
 
 
