@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,13 +20,13 @@ from petkit import pipeline
 from petkit.backbones.modelfiles import quiet
 from petkit.choices import did_you_mean
 from petkit.errors import DataError, SettingsError
-from petkit.files import read_json_checked, staged_directory, write_json
+from petkit.files import DamagedFileError, read_json_checked, staged_directory, write_json
 from petkit.labelnames import named_task
 from petkit.loading import load_task
 from petkit.predicting import Classifier, classifier_folder
 from petkit.pvp import Task
 from petkit.rows import Rows
-from petkit.textcolumns import column_values, is_table, text_columns
+from petkit.textcolumns import column_values, is_null, is_table, text_columns
 from petkit.verbose import Lines
 
 __all__ = ["PETClassifier"]
@@ -56,7 +57,8 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Attributes:
         classes_: (C,) the labels, sorted, of the type that ``y`` had. n_features_in_: number of text fields.
-        classifier_: the ``petkit.Classifier``. task_: the task. report_: the run's report.json; ``from_run`` has it of a run's folder only.
+        classifier_: the ``petkit.Classifier``. task_: the task. report_: the run's report.json; ``from_run`` has it of a run's folder only,
+            unless it is damaged.
     """
 
     classifier_: Classifier
@@ -68,8 +70,8 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         task: Task | str | None = None,
         label_words: Mapping[Any, str | Sequence[str]] | None = None,
         patterns: Sequence[Any] | None = None,
-        columns: Sequence[str] | str | None = None,
-        label_column: str = "label",
+        columns: Sequence[Hashable] | str | None = None,
+        label_column: Hashable = "label",
         model: str | os.PathLike[str] = "builtin",
         method: str = "pet",
         preset: str = "auto",
@@ -118,7 +120,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(classes) < 2:
             raise ValueError(f"the training data has only one class ({classes.tolist()[0]!r}); a classifier needs at least two")
         columns = self._columns(X, y if isinstance(y, str) else self.label_column)
-        task = self._task(classes.tolist(), list(columns))
+        task = self._task(classes.tolist(), list(map(str, columns)))
         train = _rows("train", task, columns)
         check_consistent_length(train.ids, labels)
         places = self._places(task, classes)
@@ -174,11 +176,14 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         made = cls(device=device)
         made.classes_ = _typed(labels, state.get("kind", "str"))
         made._places_ = tuple(classifier.labels.index(label) for label in labels)
-        made._columns_ = tuple(state.get("columns", classifier.task.fields))
+        # JSON knows no tuples, and those are what frames of several header rows call their columns
+        columns = state.get("columns", classifier.task.fields)
+        made._columns_ = tuple(tuple(name) if isinstance(name, list) else name for name in columns)
         made.task_, made.n_features_in_ = classifier.task, len(classifier.task.fields)
         made.classifier_, made._files_ = classifier, _small_files(folder)
-        if (report := Path(path) / "report.json").is_file():
-            made.report_ = read_json_checked(report)
+        if (Path(path) / "run.json").is_file():  # beside any other classifier, a file of that name is the user's
+            with contextlib.suppress(DamagedFileError):  # missing too, while a run is under way; the classifier serves without it
+                made.report_ = read_json_checked(Path(path) / "report.json")
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -209,14 +214,14 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("PETClassifier requires y to be passed, but the target y is None")
         values = column_values(X, self.label_column if y is None else y) if framed and (y is None or isinstance(y, str)) else y
         labels: NDArray[Any] = column_or_1d(values, warn=True)
-        missing = [place for place, value in enumerate(labels.tolist(), start=1) if value is None or value != value]
+        missing = [place for place, value in enumerate(labels.tolist(), start=1) if value is None or is_null(value) or value != value]
         if missing:
             raise ValueError(f"y contains NaN or None (row {missing[0]}); give texts without a label as unlabeled")
         check_classification_targets(labels)
         return labels
 
-    def _columns(self, X: Any, label: str) -> dict[str, tuple[str, ...]]:
-        names = [self.columns] if isinstance(self.columns, str) else self.columns
+    def _columns(self, X: Any, label: Hashable) -> dict[Hashable, tuple[str, ...]]:
+        names: Sequence[Hashable] | None = [self.columns] if isinstance(self.columns, str) else self.columns
         if names is None and self.task is not None:
             names = load_task(self.task).fields if isinstance(self.task, str) else self.task.fields
         return text_columns(X, names, label=label)
@@ -274,7 +279,7 @@ class PETClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.task_, self.report_ = task, result.report
 
 
-def _rows(name: str, task: Task, columns: Mapping[str, tuple[str, ...]]) -> Rows:
+def _rows(name: str, task: Task, columns: Mapping[Hashable, tuple[str, ...]]) -> Rows:
     """The columns as rows of the task, field by field; ids ``NAME:1`` and on."""
     texts = dict(zip(task.fields, columns.values(), strict=True))
     return Rows(tuple(f"{name}:{place}" for place in range(1, len(texts[task.fields[0]]) + 1)), texts)

@@ -21,8 +21,8 @@ UNLABELED = -1
 class Rows:
     """N rows of a task: the texts by field name, an id each, and label indices.
 
-    ``labels`` holds an index into the task's labels per row, or ``UNLABELED``; ``()`` means that no row has one. Lists and arrays are
-    taken for tuples.
+    ``labels`` holds an index into the task's labels per row, or ``UNLABELED``; ``()`` means that no row has one, and so does
+    None. Lists and arrays are taken for tuples.
 
     Raises ValueError for columns of different lengths, for ids and texts that are no strings, and for labels that are no such indices.
     That ids are unique is asked where they must be: the rows of several files may share some.
@@ -39,12 +39,13 @@ class Rows:
     labels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        columns = {"ids": _strings("ids", self.ids), **{name: _strings(f"field {name!r}", self.fields[name]) for name in self.fields}}
+        ids = _strings("ids", self.ids)
+        fields = {name: _strings(f"field {name!r}", self.fields[name]) for name in self.fields}
         labels = _indices(self.labels)
-        sizes = {len(column) for column in columns.values()} | ({len(labels)} if labels else set())
+        sizes = {len(column) for column in (ids, *fields.values())} | ({len(labels)} if labels else set())
         if len(sizes) > 1:
             raise ValueError(f"columns of different lengths: {sorted(sizes)}")
-        self._set(columns.pop("ids"), columns, labels)
+        self._set(ids, fields, labels)
 
     def _set(self, ids: tuple[str, ...], fields: Mapping[str, tuple[str, ...]], labels: tuple[int, ...]) -> None:
         for name, value in (("ids", ids), ("fields", fields), ("labels", labels)):
@@ -122,7 +123,11 @@ def _strings(name: str, values: Any) -> tuple[str, ...]:
 
 
 def _indices(values: Any) -> tuple[int, ...]:
-    """Label indices as a tuple of int; ValueError for labels by name, and for numbers that are no index."""
+    """Label indices as a tuple of int; ValueError for labels by name, for numbers that are no index, and for a label alone."""
+    if values is None:
+        return ()
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ValueError(f"labels: a sequence of label indices is needed, not {_shown(values)}")
     found = []
     for place, value in enumerate(values, start=1):
         try:

@@ -85,7 +85,10 @@ def read_rows(
         problems = Problems(source_name(name))
         gatherer = Gatherer(task, chosen, problems, labels=labels, stem=stem, drop_blank=drop_blank, keep_blank=keep_blank)
         try:
-            records = table_records(given, problems) if is_table(given) else records_of(name, problems, encoding=encoding, quotes=quotes)
+            if is_table(given):
+                records = table_records(given, problems, wanted=chosen.names)
+            else:
+                records = records_of(name, problems, encoding=encoding, quotes=quotes)
             parts.append(_gather(records, gatherer, problems))
         except DataError as error:
             failures.append(str(error))

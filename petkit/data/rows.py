@@ -43,6 +43,11 @@ class Columns:
     label: str | None
     id: str | None
 
+    @property
+    def names(self) -> list[str]:
+        """All columns that are read."""
+        return [name for name in (*self.fields.values(), self.label, self.id) if name is not None]
+
 
 def choose_columns(task: Task, *, labels: Labels, columns: Mapping[str, str], id_column: str | None) -> Columns:
     """The columns to read: those mapped by the user, else fields by their own name and ``task.label_column``.

@@ -109,6 +109,23 @@ def test_frames_and_data_sets(model: str, fitted: PETClassifier) -> None:
         quick(model).fit(data)
 
 
+def test_columns_of_frames_may_have_names_that_are_no_strings(model: str, fitted: PETClassifier, tmp_path: Path) -> None:
+    frame, raw = pd.DataFrame({0: TEXTS, ("a", 1): LABELS}), {0: RAW}
+    found = quick(model, label_column=("a", 1)).fit(frame, unlabeled=raw)
+    np.testing.assert_array_equal(found.predict_proba(pd.DataFrame({0: NEW})), fitted.predict_proba(NEW))
+    again = PETClassifier.from_run(found.save(tmp_path / "saved"), device="cpu")
+    np.testing.assert_array_equal(again.predict_proba({0: NEW}), fitted.predict_proba(NEW))
+    with pytest.raises(DataError, match=r"^texts: there is no column 'body'; there are 0, \('a', 1\)"):
+        quick(model, columns=["body"], label_column=("a", 1)).fit(frame)
+
+
+def test_the_columns_of_a_saved_estimator_may_be_called_by_tuples(fitted: PETClassifier, tmp_path: Path) -> None:
+    again = PETClassifier.from_run(fitted.save(tmp_path / "saved"), device="cpu")
+    again._columns_ = (("review", "text"),)
+    again = PETClassifier.from_run(again.save(tmp_path / "again"), device="cpu")
+    np.testing.assert_array_equal(again.predict_proba({("review", "text"): NEW}), fitted.predict_proba(NEW))
+
+
 @pytest.mark.slow
 def test_pairs(model: str) -> None:
     pairs = list(zip(TEXTS, reversed(TEXTS), strict=True))
@@ -166,6 +183,12 @@ def test_what_cannot_be_learned_is_refused(model: str) -> None:
         quick(model).fit(TEXTS, LABELS[:7])
     with pytest.raises(ValueError, match=r"row 1\); give texts without a label as unlabeled"):
         quick(model).fit(TEXTS, [None, *LABELS[1:]])
+    for kind in (object, "string"):
+        held = pd.Series([pd.NA, *LABELS[1:]], dtype=kind)
+        with pytest.raises(ValueError, match=r"^y contains NaN or None \(row 1\); give texts without a label as unlabeled"):
+            quick(model).fit(TEXTS, held)
+        with pytest.raises(ValueError, match=r"^y contains NaN or None \(row 1\)"):
+            quick(model).fit(pd.DataFrame({"text": TEXTS, "label": held}))
     with pytest.raises(DataError, match="row 2 of 'text' is 7, a int; a text is a string"):
         quick(model).fit([TEXTS[0], 7], ["good", "bad"])
     with pytest.raises(SettingsError, match="method tfidf makes no classifier"):
@@ -211,6 +234,19 @@ def test_a_classifiers_folder_becomes_an_estimator(tmp_path: Path) -> None:
     assert (found.save(tmp_path / "saved") / "modeling_notes.md").read_text() == "mine"
     assert list(found.classes_) == ["Business", "Sports", "World"]
     assert list(found.predict(NEW)) == Classifier.load(tmp_path, device="cpu").predict(NEW)
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[1]", '{"mine": 1}', None])
+@pytest.mark.parametrize("of_run", [False, True])
+def test_a_report_is_the_runs_and_one_that_cannot_be_read_is_left_out(content: str | None, of_run: bool, tmp_path: Path) -> None:
+    tiny_classifier(tmp_path)
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    if of_run:
+        (tmp_path / "run.json").write_text("{}")
+    found = PETClassifier.from_run(tmp_path, device="cpu")
+    assert getattr(found, "report_", None) == ({"mine": 1} if of_run and content == '{"mine": 1}' else None)
+    assert len(found.predict(NEW)) == len(NEW)
 
 
 def test_parameters_are_only_stored(model: str) -> None:

@@ -47,6 +47,28 @@ def test_tables_are_read_as_a_file_of_theirs_is(hold: Callable[[Any], Any], tmp_
     assert read(hold(COLUMNS)) == read(tmp_path / "train.csv") == Rows(("train:1", "train:2"), {"text": tuple(COLUMNS["text"])}, (0, 1))
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame([["a", "positive", 1, 2]], columns=["text", "label", "x", "x"]),
+        pa.Table.from_arrays([pa.array(["a"]), pa.array(["positive"]), pa.array([1]), pa.array([2])], names=["text", "label", "x", "x"]),
+        {"text": ["a"], "label": ["positive"], "x": "a note"},
+        {"text": ["a"], "label": ["positive"], "x": [1, 2]},
+    ],
+)
+def test_columns_of_a_table_that_are_not_read_may_hold_anything(table: Any) -> None:
+    assert read(table) == Rows(("train:1",), {"text": ("a",)}, (1,))
+    with pytest.raises(DataError, match=r"^train: column"):
+        read(table, columns={"text": "x"})
+    with pytest.raises(DataError, match=r"^train: 2 problems\n  - no column 'one'; the columns are 'text', 'label', 'x'; "):
+        read(table, PAIRS, labels="ignored")
+
+
+def test_columns_whose_names_are_numbers_are_called_as_in_a_file() -> None:
+    rows = read(pd.DataFrame([["a", "positive"]]), columns={"text": "0", "label": "1"})
+    assert rows == Rows(("train:1",), {"text": ("a",)}, (1,))
+
+
 def test_columns_of_other_names_ids_and_blank_texts_of_a_table_are_read_as_those_of_a_file() -> None:
     frame = pd.DataFrame({"review": ["a", None, "c"], "label": ["positive", "negative", pd.NA], "key": ["x", "y", "z"]})
     rows = read(frame, labels="optional", columns={"text": "review"}, id_column="key", drop_blank=True)

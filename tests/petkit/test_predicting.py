@@ -277,6 +277,19 @@ def test_the_columns_of_a_table_are_read_and_not_their_names(hold: Any, folder: 
 
 
 @pytest.mark.parametrize(
+    "table",
+    [
+        pd.DataFrame([["a", 1, 2]], columns=["text", "x", "x"]),
+        pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], names=["text", "x", "x"]),
+        {"text": ["a"], "note": "hi"},
+        {"text": ["a"], "note": [1, 2]},
+    ],
+)
+def test_columns_beside_the_fields_are_not_read(table: Any) -> None:
+    assert rows_of(table, ("text",)) == rows_of(["a"], ("text",))
+
+
+@pytest.mark.parametrize(
     ("texts", "message"),
     [
         ({"body": ["a"]}, r"texts: 2 problems\n  - there is no column 'premise'; there are body\n  - there is no column 'hypothesis'"),

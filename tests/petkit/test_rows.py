@@ -28,6 +28,7 @@ IDS, TEXTS = ("a", "b"), {"text": ("x", "y")}
         ),
         ((IDS, TEXTS, (0, -2)), "number 2 is -2 \\(int\\)"),
         ((IDS, TEXTS, (0, 1.0)), "number 2 is 1.0 \\(float\\)"),
+        ((IDS, TEXTS, 1), "labels: a sequence of label indices is needed, not 1 \\(int\\)"),
     ],
 )
 def test_what_are_no_rows_is_refused(arguments: Any, message: str) -> None:
@@ -42,6 +43,19 @@ def test_lists_and_arrays_make_the_same_rows_as_tuples() -> None:
         assert Rows(*one) == rows
         assert Rows(*one).fingerprint() == rows.fingerprint()
         assert type(Rows(*one).labels[0]) is int
+
+
+@pytest.mark.parametrize("name", ["ids", "labels", "fields"])
+def test_a_field_may_be_called_as_a_part_of_rows_is(name: str) -> None:
+    rows = Rows(IDS, {name: ("x", "y"), "text": ("1", "2")}, (0, 1))
+    assert (rows.ids, dict(rows.fields), rows.labels) == (IDS, {name: ("x", "y"), "text": ("1", "2")}, (0, 1))
+    with pytest.raises(ValueError, match=r"columns of different lengths: \[2, 3\]"):
+        Rows(("a", "b", "c"), {name: ("x", "y")})
+
+
+def test_none_is_no_labels() -> None:
+    given: Any = None
+    assert Rows(IDS, TEXTS, given) == Rows(IDS, TEXTS)
 
 
 def test_rows_of_several_files_may_share_ids() -> None:
