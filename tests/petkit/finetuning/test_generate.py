@@ -95,11 +95,12 @@ def loudly() -> Iterator[list[str]]:
     before = transformers_logging.get_verbosity()
     transformers_logging.warning_once.cache_clear()
     transformers_logging.set_verbosity_warning()
-    transformers_logging.add_handler(handler)
+    logger = logging.getLogger("transformers")  # not transformers' own functions: those of 5.4 cannot take a handler away
+    logger.addHandler(handler)
     try:
         yield told
     finally:
-        transformers_logging.remove_handler(handler)
+        logger.removeHandler(handler)
         transformers_logging.set_verbosity(before)
 
 
