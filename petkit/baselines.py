@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from petkit.metrics import evaluate
 from petkit.pvp import Task
@@ -132,7 +133,8 @@ def _fit(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     if smallest >= 2:
         folds = StratifiedKFold(min(5, smallest), shuffle=True, random_state=seed % 2**32)
         model = GridSearchCV(model, {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, cv=folds)
-    return model.fit(features, truth)
+    with threadpool_limits(1):  # such small products take several threads longer than one, on many processors ten times and more
+        return model.fit(features, truth)
 
 
 def logistic_scores(model: Any, features: Any, *, labels: int) -> npt.NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,6 +18,7 @@ from petkit.runs import recorded
 __all__ = [
     "Computed",
     "accelerator",
+    "any_shape",
     "autocast_dtype",
     "choose_device",
     "computing",
@@ -112,17 +114,48 @@ def autocast_dtype(precision: str) -> torch.dtype | None:
 
 @contextmanager
 def computing(settings: Computed) -> Iterator[None]:
-    """The number of threads that the settings name, and deterministic kernels if they ask for them; as before afterwards.
+    """The number of threads that the settings name, attention for ``any_shape``, and deterministic kernels if the settings ask for them;
+    as before afterwards.
 
     Raises SettingsError where these are asked for, and torch has none for an operation on the GPU.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads or default_threads())
     try:
-        with _deterministic() if settings.deterministic else nullcontext():
+        with any_shape(), _deterministic() if settings.deterministic else nullcontext():
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+class _Without:
+    """Turns cuDNN's attention off while anybody in the process is inside, and back as it was when the last one leaves."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = threading.Lock(), 0, True
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        with self._lock:
+            if not self._inside:
+                self._before = torch.backends.cuda.cudnn_sdp_enabled()
+                torch.backends.cuda.enable_cudnn_sdp(False)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if not self._inside:
+                    torch.backends.cuda.enable_cudnn_sdp(self._before)
+
+
+any_shape: Final = _Without()
+"""``with any_shape():`` attention by kernels that take batches of any shape at once.
+
+On new GPUs torch asks cuDNN first, which makes a plan for every shape that it has not met, in a good part of a second. Batches without
+padding to one length have hundreds of shapes. The switch is the process's, so its other threads compute without cuDNN's attention, too.
+"""
 
 
 @contextmanager

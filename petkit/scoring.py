@@ -26,6 +26,7 @@ from torch import Tensor
 
 from petkit.batching import collate, token_budget_batches
 from petkit.choices import legal_are
+from petkit.compute import any_shape
 from petkit.errors import SettingsError, TaskError, raise_problems
 from petkit.filling import refuse_failing
 from petkit.surroundings import differing_rows
@@ -247,7 +248,7 @@ def inference(model: MaskedLM, autocast: torch.dtype | None = None) -> Iterator[
     training, kind = model.training, model.device.type
     model.eval()
     try:
-        with torch.inference_mode(), torch.autocast(kind, dtype=autocast, enabled=autocast is not None):
+        with any_shape(), torch.inference_mode(), torch.autocast(kind, dtype=autocast, enabled=autocast is not None):
             yield
     finally:
         model.train(training)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from petkit.checkpoints import load_checkpoint, save_checkpoint
 from petkit.choices import legal_are
+from petkit.compute import any_shape
 from petkit.errors import SettingsError, raise_problems
 from petkit.objectives.streams import seed_for
 
@@ -100,15 +101,25 @@ class Trained:
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Torch's global generators (dropout) seeded from the names inside the block, and put back as they were after it."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    devices, number = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else [], seed_for(seed, *names)
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed_for(seed, *names))
+        # As torch.manual_seed, which without a GPU formats the stack for each kind of device that might come into being.
+        torch.default_generator.manual_seed(number)
+        if devices:
+            torch.cuda.manual_seed_all(number)
+        if torch.backends.mps.is_available():
+            torch.mps.manual_seed(number)
         yield
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """bf16 autocast on ``device`` if asked for, else nothing."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bfloat16" else nullcontext()
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """bf16 autocast on ``device`` if asked for, with attention for ``any_shape``; else nothing."""
+    if precision != "bfloat16":
+        yield
+        return
+    with any_shape(), torch.autocast(device.type, dtype=torch.bfloat16):
+        yield
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
@@ -168,6 +179,7 @@ def train(
     """
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, settings)
+    parameters = list(model.parameters())
     meter = _Meter()
     first, extra = load_checkpoint(checkpoint, model, optimizer) if checkpoint else (0, {})
     meter.restore(extra, device)
@@ -178,7 +190,7 @@ def train(
         if before_step is not None:
             before_step(step, settings.steps)
         with seeded(seed, stage, "dropout", step):
-            _update(model, optimizer, losses, settings, step, device, meter)
+            _update(parameters, optimizer, losses, settings, step, device, meter)
         if step + 1 == settings.steps - max(1, settings.steps // 10):
             meter.start_tail()  # before the checkpoint, which holds the tail
         due = (step + 1) % log_every == 0 or step + 1 == settings.steps
@@ -193,11 +205,11 @@ def train(
     tail = meter.tail()
     _refuse_diverged(tail, settings.steps, settings)
     trained = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    return Trained(settings.steps, tail, time.monotonic() - started, trained, sum(p.numel() for p in model.parameters()))
+    return Trained(settings.steps, tail, time.monotonic() - started, trained, sum(p.numel() for p in parameters))
 
 
 def _update(
-    model: nn.Module,
+    parameters: Sequence[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     losses: LossFunction,
     settings: TrainSettings,
@@ -213,7 +225,7 @@ def _update(
         (named["loss"] / settings.accumulate).backward()
         meter.add(named)
     if settings.clip is not None:
-        nn.utils.clip_grad_norm_(model.parameters(), settings.clip, foreach=device.type != "mps")
+        nn.utils.clip_grad_norm_(parameters, settings.clip, foreach=device.type != "mps")
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from petkit.baselines import fit_logistic, held_out_scores, logistic_scores, tfidf_scores, tfidf_unit
 from petkit.pvp import Task
@@ -171,3 +172,19 @@ def test_the_stage_writes_scores_and_tells_accuracy(tmp_path: Path) -> None:
 def test_the_stage_without_test_rows(tmp_path: Path) -> None:
     deposit(tmp_path, train=TRAIN, pool=POOL, test=texts(0))
     assert tfidf_unit(spec_of(TOPICS, tiny_settings()), context_for(tmp_path, "baseline-tfidf")) == {"test": None}
+
+
+def test_it_is_fitted_by_one_thread_and_others_go_on_with_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Watched(GridSearchCV):
+        def fit(self, *args: Any, **named: Any) -> Any:
+            seen.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().fit(*args, **named)
+
+    monkeypatch.setattr("petkit.baselines.GridSearchCV", Watched)
+    with threadpool_limits(2):
+        tfidf_scores(TOPICS, TRAIN, POOL, TEST, seed=0)
+        after = {pool["num_threads"] for pool in threadpool_info()}
+    assert set(seen) == {1}
+    assert after == {2}

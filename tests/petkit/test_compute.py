@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from petkit.compute import accelerator, choose_device, computing, computing_on, default_precision, default_threads
+from petkit.compute import accelerator, any_shape, choose_device, computing, computing_on, default_precision, default_threads
 from petkit.errors import SettingsError
+from petkit.training import autocast
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -133,3 +135,30 @@ def test_what_has_no_deterministic_kernel_is_named() -> None:
 def test_of_other_errors_only_that_of_cublas_is_explained(said: str, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message), computing(Asked(1, deterministic=True)):
         raise RuntimeError(said)
+
+
+@pytest.fixture(params=[True, False])
+def before(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Whether cuDNN's attention was on when petkit was called; put back after the test."""
+    found = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(request.param)
+    yield request.param
+    torch.backends.cuda.enable_cudnn_sdp(found)
+
+
+def test_cudnns_attention_is_off_until_the_last_one_leaves(before: bool) -> None:
+    first, second = any_shape(), any_shape()  # as of two threads
+    first.__enter__()
+    second.__enter__()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    first.__exit__(None, None, None)
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    second.__exit__(None, None, None)
+    assert torch.backends.cuda.cudnn_sdp_enabled() is before
+
+
+def test_whatever_computes_goes_without_cudnns_attention(before: bool) -> None:
+    for inside in (computing(Asked(1)), autocast(torch.device("cpu"), "bfloat16")):
+        with inside:
+            assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.backends.cuda.cudnn_sdp_enabled() is before

@@ -87,8 +87,8 @@ def forbidden_to_wait(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     update, updates = petkit.training._update, []
 
     def strict(*args: Any) -> None:
-        torch.cuda.set_sync_debug_mode("error")
         try:
+            torch.cuda.set_sync_debug_mode("error")
             update(*args)
         finally:
             torch.cuda.set_sync_debug_mode("default")
@@ -121,6 +121,14 @@ def test_members_learn_what_they_learn_on_the_cpu(family: str, kind: str) -> Non
     found, theirs = trained(family, DEVICE, WORDS[kind])
     assert theirs == pytest.approx(losses, rel=1e-3)
     assert all(torch.allclose(found[name], expected[name], atol=1e-4) for name in expected)
+
+
+def test_no_kernel_of_attention_is_made_for_every_shape_of_a_batch() -> None:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
+        trained("bert", DEVICE, WORDS["one token"], precision="bfloat16")
+    called = {event.key for event in profile.key_averages()}
+    assert "aten::scaled_dot_product_attention" in called
+    assert not [name for name in called if "cudnn" in name]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -190,8 +198,8 @@ def test_objectives_have_the_losses_of_the_cpu(arch: str, name: str) -> None:
 def test_permutation_masks_are_built_there() -> None:
     batch = learners.batch_of("xlnet")
     arrays = [torch.from_numpy(array) for array in (batch.order, batch.selection, batch.positions)]
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         found = permutation_masks(*(array.pin_memory().to(DEVICE, non_blocking=True) for array in arrays))
     finally:
         torch.cuda.set_sync_debug_mode("default")

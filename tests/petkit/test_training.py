@@ -15,6 +15,7 @@ from petkit import training
 from petkit.errors import SettingsError
 from petkit.losses import mix_losses
 from petkit.objectives import stream
+from petkit.objectives.streams import seed_for
 from petkit.training import TrainSettings, make_optimizer, parameter_groups, train
 from tests.builders import FAMILIES, random_masked_lm
 
@@ -215,6 +216,13 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_others() -> None:
     assert same(first, trained_with(1, draw=True))
     assert not same(first, trained_with(2))
     assert not same(first, trained_with(1, stage="other"))
+
+
+def test_seeded_draws_are_those_of_torchs_seed() -> None:
+    with training.seeded(3, "member", "dropout", 7):
+        found = torch.rand(5)
+    torch.manual_seed(seed_for(3, "member", "dropout", 7))
+    assert torch.equal(found, torch.rand(5))
 
 
 def test_torchs_own_generator_is_left_as_it_was() -> None:
