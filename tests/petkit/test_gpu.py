@@ -178,10 +178,11 @@ def test_deterministic_runs_of_long_rows_give_the_same_numbers(family: str, prec
 
 
 def test_a_deterministic_run_refuses_nothing_and_gives_the_same_numbers(tmp_path: Path) -> None:
-    """In processes of its own: here cuBLAS was at work before."""
+    """Each in a process of its own: here cuBLAS was at work before."""
     model, contents = tiny_model(tmp_path / "model"), []
     for name in ("first", "second"):
-        tiny_run(tmp_path / name, model, device=DEVICE, settings={"deterministic": True}, executor=Spawned(1))
+        with Spawned(1) as executor:
+            tiny_run(tmp_path / name, model, device=DEVICE, settings={"deterministic": True}, executor=executor)
         contents.append(snapshot(tmp_path / name))
     assert contents[0] == contents[1]
 
