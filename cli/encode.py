@@ -43,6 +43,7 @@ def encode(
     from petkit.executors import Event
     from petkit.representationfiles import encode_file
     from petkit.representations import load_vectors
+    from petkit.unknowns import unknown_notice
 
     with Reporter(quiet=as_json) as reporter:
         vectors = load_vectors(model, layer=layer, max_length=max_length, token_budget=token_budget, device=device)
@@ -59,6 +60,8 @@ def encode(
             reporter.notice(f"{done.blank} of {done.rows} rows have a blank or missing text; they are encoded all the same")
         if done.cut:
             reporter.notice(f"{done.cut} of {done.rows} rows are longer than {vectors.max_length} tokens and were cut (--max-length)")
+        if unknown := unknown_notice({"the texts": done.unknown}):
+            reporter.notice(unknown)
         what = f"{done.written} tokens of {done.rows} rows" if tokens else f"{done.rows} rows"
         reporter.say(f"Encoded {what}, {done.width} numbers in {', '.join(done.columns)}: {out}")
 

@@ -152,16 +152,21 @@ def check_task(
 
 
 def spread(rows: Rows, most: int) -> Rows:
-    """At most ``most`` rows: one from each of as many stretches of the whole, since files are often sorted by label, and not at equal
-    distances, since in some files two kinds of rows alternate.
+    """At most ``most`` rows, as ``stretches`` chooses them."""
+    return rows if len(rows) <= most else rows.select(stretches(len(rows), most))
 
-    >>> spread(Rows(ids=tuple("abcdef"), fields={"text": tuple("abcdef")}), 3).ids
-    ('a', 'd', 'e')
+
+def stretches(count: int, most: int) -> list[int]:
+    """At most ``most`` of ``count`` numbers: one from each of as many stretches of the whole, since files are often sorted by label, and
+    not at equal distances, since in some files two kinds of rows alternate.
+
+    >>> stretches(6, 3), stretches(2, 3)
+    ([0, 3, 4], [0, 1])
     """
-    if len(rows) <= most:
-        return rows
-    bounds = np.arange(most + 1) * len(rows) // most
-    return rows.select((bounds[:-1] + np.arange(most) * _GOLDEN % 1 * np.diff(bounds)).astype(int).tolist())
+    if count <= most:
+        return list(range(count))
+    bounds = np.arange(most + 1) * count // most
+    return [int(number) for number in bounds[:-1] + np.arange(most) * _GOLDEN % 1 * np.diff(bounds)]
 
 
 @dataclass(frozen=True)

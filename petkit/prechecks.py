@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from transformers import AutoConfig
@@ -11,7 +11,7 @@ from petkit.adapted import check_width
 from petkit.backbones import FAMILIES, load_tokenizer
 from petkit.backbones.headcheck import unknown_share
 from petkit.backbones.modelfiles import check_folder, check_model_type, open_pretrained, refuse_adapters, refuse_model_type, resolve
-from petkit.checking import spread
+from petkit.checking import stretches
 from petkit.encoding.shared import units_encoder
 from petkit.errors import ModelError, SettingsError
 from petkit.pvp import Task
@@ -23,7 +23,7 @@ from petkit.strategies.anatomy import depth
 from petkit.strategies.lora import check_peft
 from petkit.unknowns import REMEDY
 
-__all__ = ["check_checkpoint", "check_known", "check_patterns", "check_strategies", "check_strategy", "check_words"]
+__all__ = ["check_checkpoint", "check_known", "check_patterns", "check_strategies", "check_strategy", "check_words", "unknown_in"]
 
 _LOOKED_AT: Final = 200
 """Rows of each part in which unknown tokens are counted; more only where nothing in these is known."""
@@ -88,7 +88,7 @@ def check_known(task: Task, parts: Mapping[str, Rows], model: str, *, trust_remo
     Raises ModelError if it knows no token of any part: a few odd rows beside others that it knows are no reason not to train.
     """
     tokenizer = tokenizer or load_tokenizer(model, trust_remote_code=trust_remote_code)
-    found = {part: _unknown(tokenizer, rows) for part, rows in parts.items()}
+    found = {part: unknown_in(tokenizer, list(zip(*rows.fields.values(), strict=True))) for part, rows in parts.items()}
     shares = {part: share for part, share in found.items() if share is not None}
     if shares and min(shares.values()) == 1:
         what = f"the {' and the '.join(_CALLED.get(part, part) for part in shares)} rows of task {task.name!r}"
@@ -96,14 +96,17 @@ def check_known(task: Task, parts: Mapping[str, Rows], model: str, *, trust_remo
     return shares
 
 
-def _unknown(tokenizer: Any, rows: Rows) -> float | None:
-    """The share in up to 200 rows; in all of them if these hold no known token, so that all is said of all only."""
-    share = _share(tokenizer, spread(rows, _LOOKED_AT))
+def unknown_in(tokenizer: Any, rows: Sequence[Sequence[str]]) -> float | None:
+    """The share of tokens of the texts of up to 200 rows that the tokenizer does not know, None if they hold no token.
+
+    Of all rows if these hold no known token, so that all is said of all only.
+    """
+    share = _share(tokenizer, [rows[i] for i in stretches(len(rows), _LOOKED_AT)])
     return _share(tokenizer, rows) if share in (None, 1) and len(rows) > _LOOKED_AT else share
 
 
-def _share(tokenizer: Any, rows: Rows) -> float | None:
-    return unknown_share(tokenizer, [text for texts in rows.fields.values() for text in texts])
+def _share(tokenizer: Any, rows: Sequence[Sequence[str]]) -> float | None:
+    return unknown_share(tokenizer, [text for texts in rows for text in texts])
 
 
 def check_words(task: Task, settings: Settings, rows: Rows, model: str, *, trust_remote_code: bool, tokenizer: Any = None) -> None:

@@ -36,6 +36,7 @@ class Written:
     Attributes:
         rows: of the source. written: rows of the parquet file, which are tokens if those were asked for. tokens: that the model read.
         blank: rows with a blank or missing text. cut: rows that were too long and lost tokens. columns: of vectors. width: H.
+        unknown: the share of the texts' tokens that the tokenizer does not know; None where they have no token.
     """
 
     rows: int
@@ -45,6 +46,7 @@ class Written:
     cut: int
     columns: tuple[str, ...]
     width: int
+    unknown: float | None = None
 
 
 def encode_file(
@@ -81,7 +83,7 @@ def encode_file(
     if tokens and poolings:
         raise SettingsError("--tokens writes a state for each token, and --pooling one vector for each row; give one of them")
     names = {"text": "text", **({"pair": pair} if pair is not None else {}), **(columns or {})}
-    counts = {"rows": 0, "written": 0, "tokens": 0, "blank": 0, "cut": 0}
+    counts, unknown = {"rows": 0, "written": 0, "tokens": 0, "blank": 0, "cut": 0}, np.zeros(2, dtype=np.int64)
     every = tokens or vectors.frame.specials(1) > 0  # else a row may be without a vector, which older Arrow reads in lists of any size only
     kind = pa.list_(pa.float32(), vectors.hidden_size if every else -1)
     schema = _schema(("state",) if tokens else wanted, kind, tokens=tokens, pair=pair is not None, facts=facts or {})
@@ -99,10 +101,12 @@ def encode_file(
                 counts["written"] += len(made["id"])
                 counts["tokens"] += len(part.rows.inputs.ids)
                 counts["cut"] += int(part.rows.cut.sum())
+                unknown += vectors.unknown(part.rows)
             counts["rows"] += len(rows)
             if on_rows is not None:
                 on_rows(counts["rows"])
-    return Written(**counts, columns=("state",) if tokens else wanted, width=vectors.hidden_size)
+    share = float(unknown[0] / unknown[1]) if unknown[1] else None
+    return Written(**counts, columns=("state",) if tokens else wanted, width=vectors.hidden_size, unknown=share)
 
 
 def _schema(columns: Sequence[str], kind: pa.DataType, *, tokens: bool, pair: bool, facts: Mapping[str, Any]) -> pa.Schema:

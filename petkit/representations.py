@@ -67,7 +67,7 @@ class Vectors:
         model: gives states at its layers. names: its tokenizer as it is, which knows what tokens are called; backend: the same, plain;
             separable: whether it splits at spaces, so that only the beginning of a long text need be read;
             frame: the special tokens around one or two texts.
-        cls_id: the token whose state stands for the row, None if the tokenizer adds none.
+        cls_id: the token whose state stands for the row, None if the tokenizer adds none. unk_id: the one for what it does not know.
         max_length: tokens of a row, special ones included. layer: 0 for the embeddings, None for the last. token_budget: of a batch.
     """
 
@@ -78,6 +78,7 @@ class Vectors:
     frame: Frame
     pad_id: int
     cls_id: int | None
+    unk_id: int | None
     max_length: int
     layer: int | None = None
     token_budget: int = 8192
@@ -136,6 +137,11 @@ class Vectors:
             where = flat_ranges(rows.inputs.offsets[chosen], rows.inputs.lengths[chosen])
             found[where] = states[batch.attention_mask.bool()].cpu().numpy()
         return found
+
+    def unknown(self, rows: TokenRows) -> tuple[int, int]:
+        """How many tokens of the texts the tokenizer does not know, and how many there are; special tokens do not count."""
+        of_texts = rows.inputs.ids[rows.segments >= 0]
+        return int((of_texts == self.unk_id).sum()) if self.unk_id is not None else 0, len(of_texts)
 
     def check(self, poolings: Sequence[str]) -> None:
         """Raise SettingsError for a pooling that is unknown or that the tokenizer has no token for."""
@@ -229,8 +235,8 @@ def load_vectors(
     cls_id = tokenizer.cls_token_id
     added = cls_id is not None and any(token == cls_id for token, _ in frame.single)
     names, backend = tokenizer.backend_tokenizer, plain_backend(tokenizer)
-    cls_id = cls_id if added else None
-    return Vectors(model, names, backend, is_separable(backend), frame, int(tokenizer.pad_token_id), cls_id, length, layer, token_budget)
+    ids = {"pad_id": int(tokenizer.pad_token_id), "cls_id": cls_id if added else None, "unk_id": tokenizer.unk_token_id}
+    return Vectors(model, names, backend, is_separable(backend), frame, **ids, max_length=length, layer=layer, token_budget=token_budget)
 
 
 def _check(path: str, config: Any, layer: int | None, length: int, longest: int | None, least: int) -> None:

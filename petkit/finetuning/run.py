@@ -22,10 +22,11 @@ from petkit.finetuning.rows import refuse_overlap, refuse_unlabelled, save_rows
 from petkit.finetuning.settings import FinetuneSettings
 from petkit.finetuning.stages import DEVELOPMENT, INCOMING, MODEL, PREDICTIONS, ROWS, fingerprint
 from petkit.pipeline import as_recorded, ignore
-from petkit.prechecks import check_strategy
+from petkit.prechecks import check_strategy, unknown_in
 from petkit.provenance import checkpoint_digest, library_versions
 from petkit.runs import RunFolder
 from petkit.units import Unit
+from petkit.unknowns import REMEDY, unknown_notice
 from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["FinetuneResult", "finetune"]
@@ -86,7 +87,8 @@ def finetune(
     chosen, root = kind_of(kind), Path(out).absolute()  # whatever the working directory is meanwhile
     given = settings or FinetuneSettings()
     model, resolved = as_recorded(root, model), _on_this_machine(root, given.resolved(kind))
-    resolved = _fitting(chosen, model, given, resolved)
+    config, tokenizer = open_config(model, chosen.model_types), open_tokenizer(model)
+    resolved = _fitting(model, config, tokenizer, given, resolved)
     check_strategy({"strategy": resolved.strategy}, model)
     read = partial(chosen.read, settings=resolved, encoding=ENCODING if encoding is None else encoding, quotes=quotes)
     rows = {"train": read(train), "test": read(test) if test is not None else []}
@@ -98,6 +100,7 @@ def finetune(
     overlaps = {
         (one, other): refuse_overlap(rows[one], rows[other], parts=(one, other), allow=allow_overlap) for one, other in PAIRS if one in rows
     }
+    unknown = _unknown(tokenizer, model, rows)
     common = plain({"kind": kind, "model": model, "settings": asdict(resolved), "facts": facts, "seed": resolved.seed})
     inputs = {part: fingerprint(found) for part, found in rows.items()} | {"model": checkpoint_digest(model)}
     with (
@@ -105,8 +108,8 @@ def finetune(
         withdrawn_if_refused(run, prepares=lambda name: name == ROWS, also=(INCOMING,)),
     ):
         told += [f"version changed since the run began: {change}" for change in run.version_changes]
-        for notice in computing_on(resolved.device, resolved.precision):
-            on_notice(notice)  # now, and not in the report, whose run.json has it
+        for notice in (*computing_on(resolved.device, resolved.precision), *unknown):
+            on_notice(notice)  # now; the device is not in the report, since run.json has it
         units = _units(common, inputs, tested=bool(rows["test"]), developed="development" in rows)
         _take_rows(run, units[0], rows)
         run_all(units, run, on_event=on_event)
@@ -114,7 +117,7 @@ def finetune(
             remove(run.root / INCOMING)
         names = [unit.name for unit in units]
         told += notices_of(run, names, resolved, overlaps)
-        report = report_of(run, names, common, rows, inputs, overlaps, told)
+        report = report_of(run, names, common, rows, inputs, overlaps, [*unknown, *told])
         publish_model(run, names)
         predicted = {name: root / file for name, file in FILES.items() if name in names}
         for name, file in predicted.items():
@@ -141,12 +144,23 @@ def _on_this_machine(root: Path, settings: FinetuneSettings) -> FinetuneSettings
     return replace(settings, device=choose_device(settings.device), threads=resumed_threads(root, settings.threads))
 
 
-def _fitting(kind: Kind[Any], model: str, given: FinetuneSettings, resolved: FinetuneSettings) -> FinetuneSettings:
-    """Settings that the checkpoint can take: the recipe's length cut to what it reads. Opens its config and tokenizer.
+def _unknown(tokenizer: Any, model: str, rows: Mapping[str, Sequence[Any]]) -> list[str]:
+    """What the user should know of the tokens that the tokenizer does not know.
+
+    Raises ModelError if it knows no token of any part.
+    """
+    found = {part: unknown_in(tokenizer, [row.content for row in part_rows]) for part, part_rows in rows.items()}
+    shares = {f"the {part} rows" if part != "train" else "the training rows": share for part, share in found.items() if share is not None}
+    if shares and min(shares.values()) == 1:
+        raise ModelError(f"model {model!r}: its tokenizer knows no token of {' and '.join(shares)}; {REMEDY}")
+    return [notice] if (notice := unknown_notice(shares)) else []
+
+
+def _fitting(model: str, config: Any, tokenizer: Any, given: FinetuneSettings, resolved: FinetuneSettings) -> FinetuneSettings:
+    """Settings that the checkpoint can take: the recipe's length cut to what it reads.
 
     Raises SettingsError for a given length that is too long, ModelError for a checkpoint that cannot serve.
     """
-    config, tokenizer = open_config(model, kind.model_types), open_tokenizer(model)
     if len(tokenizer) > config.vocab_size:
         raise ModelError(
             f"model {model!r}: its tokenizer has {len(tokenizer)} tokens and its weights {config.vocab_size}; they do not belong together"

@@ -20,7 +20,7 @@ from petkit.pretraining.architectures import check_learnable
 from petkit.pretraining.corpus import source_digest
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.learners.boundary import FILE as BOUNDARY_FILE
-from petkit.pretraining.loop import Course, Joint
+from petkit.pretraining.loop import LOOKED_AT, Course, Joint
 from petkit.pretraining.needs import other_vocabulary
 from petkit.pretraining.ranks import awaited, in_turn, joined, leading, ranks, summon, together
 from petkit.pretraining.repeats import copies, refuse_repeats
@@ -32,6 +32,7 @@ from petkit.pretraining.tokens import SplitTokens
 from petkit.provenance import checkpoint_digest, library_versions, publish
 from petkit.runs import RunFolder
 from petkit.units import StageRecord, Unit, UnitContext, stage_folder
+from petkit.unknowns import NOTED, unknown_notice
 from petkit.withdrawing import withdrawn_if_refused
 
 __all__ = ["measured", "pretrain", "pretrain_unit", "run_pretraining"]
@@ -102,9 +103,10 @@ def pretrain(
     Returns ``steps``, ``tokens`` seen (places in rows: padding counts, and text that was read twice counts twice), ``text_tokens`` there
     are, ``held_out_tokens`` of them, ``parameters``, ``vocabulary``, ``held_out`` (by part: loss in nats, accuracy), ``loss`` and
     ``accuracy`` of the first part of it; ``rates`` of the tasks where there are several; ``held_out_before``, ``loss_before`` and
-    ``accuracy_before`` where a checkpoint is adapted; ``unmeasured`` where a part has nothing to measure in the text held out, with the
-    reason; ``left_out`` where pairs could not be made of all text, by task [stretches left out, pairs]; ``random_pairs`` where far more
-    than half of the pairs are of two documents, by task their share. On other ranks than 0 nothing.
+    ``accuracy_before`` where a checkpoint is adapted; ``unknown_tokens``, their share where it is large; ``unmeasured`` where a part has
+    nothing to measure in the text held out, with the reason; ``left_out`` where pairs could not be made of all text, by task
+    [stretches left out, pairs]; ``random_pairs`` where far more than half of the pairs are of two documents, by task their share. On
+    other ranks than 0 nothing.
     """
     sets: Mapping[str, Text] = texts if isinstance(texts, Mapping) else {"text": InMemory(texts)}
     with computing(settings):
@@ -124,7 +126,7 @@ def pretrain(
         _save(course.joint, tokenizer, folder or context.out, half=half)
         curves.publish(context.out)
         context.measured.update(speed)
-        return _figures(course, tokens, before, after) | _asides(course, lacking)
+        return _figures(course, tokens, before, after) | _asides(course, lacking) | _unknown(tokenizer, tokens)
 
 
 def _save(joint: Joint, tokenizer: Any, folder: Path, *, half: bool) -> None:
@@ -172,7 +174,18 @@ def _asides(course: Course, lacking: Mapping[str, str]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
+def _unknown(tokenizer: Any, tokens: Mapping[str, SplitTokens]) -> dict[str, float]:
+    """``unknown_tokens``: the share of them at the beginnings of the data sets, where it is worth a word."""
+    if tokenizer.unk_token_id is None:
+        return {}
+    beginnings = [split.train.ids[:LOOKED_AT] for split in tokens.values()]
+    share = sum(int((ids == tokenizer.unk_token_id).sum()) for ids in beginnings) / max(1, sum(map(len, beginnings)))
+    return {"unknown_tokens": round(share, 4)} if share >= NOTED else {}
+
+
 def _asides_told(record: Mapping[str, Any]) -> Iterator[str]:
+    if unknown := unknown_notice({"the text": record.get("unknown_tokens")}):
+        yield unknown
     for part, why in record.get("unmeasured", {}).items():
         yield f"{part} has no figure for the text held out: {why}"
     for task, (lost, made) in record.get("left_out", {}).items():

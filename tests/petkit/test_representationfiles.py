@@ -56,7 +56,7 @@ def test_a_row_for_each_row_in_its_order(vectors: Vectors, file: str) -> None:
     assert table["id"].to_pylist() == [f"rows:{i}" for i in range(1, 26)]
     for name in ("cls", "mean"):
         np.testing.assert_allclose(array(table, name), found[name], atol=1e-5)
-    assert done == Written(25, 25, len(rows.inputs.ids), 0, int(rows.cut.sum()), ("cls", "mean"), 32)
+    assert done == Written(25, 25, len(rows.inputs.ids), 0, int(rows.cut.sum()), ("cls", "mean"), 32, done.unknown)
     assert json.loads(table.schema.metadata[b"petkit"]) == {"model": "m"}
 
 
@@ -148,3 +148,13 @@ def test_options_that_contradict_each_other_are_refused(vectors: Vectors, file: 
         encoded(vectors, file, poolings=["max"])
     with pytest.raises(DataError, match="no column 'body'"):
         encoded(vectors, file, columns={"text": "body"})
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+@pytest.mark.parametrize(("texts", "share"), [(["\u8fd9 \u91cc rows", "rows"], 0.5), (["rows of rows"], 0.0), ([""], None)])
+def test_the_share_of_unknown_tokens_is_that_of_the_texts(tmp_path: Path, texts: list[str], share: float | None, tokens: bool) -> None:
+    known = load_vectors(str(tiny_masked_lm("bert", tmp_path / "model")), device="cpu")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    done, _ = encoded(known, str(rows), tokens=tokens)
+    assert done.unknown == share

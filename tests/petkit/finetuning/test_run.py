@@ -280,3 +280,22 @@ def test_causal_models_run_through(tmp_path: Path, rows: dict[str, str]) -> None
     theirs = classify([line["texts"][0] for line in lines], truncation=True, batch_size=4)
     for line, one in zip(lines, theirs, strict=True):
         assert one["score"] == pytest.approx(line["score"], abs=1e-4)
+
+
+def in_chinese(folder: Path, beside: str) -> str:
+    rows = [{"text": "\u8fd9\u91cc\u5f88\u597d" * (n + 1) + f" {beside}", "label": "ab"[n % 2]} for n in range(8)]
+    return jsonl(folder / "chinese.jsonl", rows)
+
+
+def test_texts_that_the_tokenizer_hardly_knows_are_told_before_training_and_reported(tmp_path: Path, model: str) -> None:
+    told: list[str] = []
+    found = run(tmp_path / "run", model, {"train": in_chinese(tmp_path, "of the rows")}, on_notice=told.append)
+    (notice,) = [line for line in told if "unknown" in line]
+    assert "of the tokens of the training rows are unknown to the model's tokenizer; take a checkpoint for" in notice
+    assert notice in found.report["notices"]
+
+
+def test_texts_of_which_the_tokenizer_knows_nothing_are_refused(tmp_path: Path, model: str) -> None:
+    with pytest.raises(ModelError, match="its tokenizer knows no token of the training rows; take a checkpoint for"):
+        run(tmp_path / "run", model, {"train": in_chinese(tmp_path, "")})
+    assert not (tmp_path / "run").exists()

@@ -266,3 +266,14 @@ def test_text_that_cannot_be_read_leaves_the_folder_free(tmp_path: Path) -> None
     path.write_bytes(b"one\0two")
     refused(DataError, "NUL byte", str(path), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("chinese", [True, False])
+def test_text_that_the_checkpoints_tokenizer_hardly_knows_is_told(tmp_path: Path, chinese: bool) -> None:
+    model, told = tiny_masked_lm("bert", tmp_path / "model"), []
+    text = tmp_path / "text.txt"
+    before = "\u8fd9\u91cc " * 20 if chinese else ""
+    text.write_text("\n\n".join(before + line for one in documents(count=30) for line in one), "utf-8")
+    settings = PretrainSettings(steps=2, init=str(model), rows=4, length=16)
+    figures = run_pretraining([str(text)], settings, str(tmp_path / "run"), on_notice=told.append)
+    assert ("unknown_tokens" in figures, any("unknown to the model's tokenizer" in line for line in told)) == (chinese, chinese)
