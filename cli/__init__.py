@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line on sys.argv and end the process: 0 success, 2 the user's mistake, 1 a failure of ours, 130 interrupted."""
+    """Run the command line on sys.argv and end the process; ``petkit.cli.exits`` says with which codes."""
     try:
         from petkit.cli.app import app
 

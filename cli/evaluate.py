@@ -110,7 +110,7 @@ def evaluate(
 
     The labelled rows of each split come from the training file, the pool is that file without labels, and the test is scored once per
     cell. No development set is used. Exit codes: 0, 2 for a mistake of yours, 1 for a failure of petkit, 3 for a regression (--against),
-    130 when interrupted.
+    130 when interrupted, 143 by SIGTERM.
     """
     changes = {**({"adapt_steps": adapt} if adapt is not None else {}), **pairs(settings, "--set")}
     mapping = pairs(columns, "--column")

@@ -139,6 +139,10 @@ def unknown_share(tokenizer: Any, texts: Sequence[str]) -> float | None:
     """
     if (backend := getattr(tokenizer, "backend_tokenizer", None)) is None:
         return None
+    if backend.truncation or backend.padding:  # as of the last call before it was saved, which may have been on pairs
+        backend = type(backend).from_str(backend.to_str())
+        backend.no_truncation()
+        backend.no_padding()
     special = {token for name in _SPECIAL if (token := getattr(tokenizer, f"{name}_token_id", None)) is not None}
     tokens = Counter(token for one in encoded(backend, [t[:_BEGINNING] for t in texts], fast=True) for token in one.ids)
     for token in list(tokens):

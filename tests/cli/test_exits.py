@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -57,15 +58,36 @@ def test_a_failure_of_ours_is_1_and_keeps_its_traceback(tmp_path: Path) -> None:
     assert PROGRAM_FAILED in found.stderr
 
 
-def test_an_interruption_is_130(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "message"), [(signal.SIGINT, 130, "Interrupted.\n"), (signal.SIGTERM, 143, "Ended by SIGTERM.\n")]
+)
+def test_an_interruption_is_130_and_sigterm_143(tmp_path: Path, sent: signal.Signals, code: int, message: str) -> None:
     command = [sys.executable, "-c", WAITING + MAIN, "status", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(sent)
         rest, errors = process.communicate(timeout=30)
-    assert (process.returncode, rest) == (130, "")
-    assert errors == "Interrupted.\n"
+    assert (process.returncode, rest) == (code, "")
+    assert errors == message
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stream_that_is_ended_leaves_no_half_written_file(tmp_path: Path, sent: signal.Signals) -> None:
+    """``encode`` from standard input, whose end never comes."""
+    command = [sys.executable, "-c", MAIN, "encode", "builtin", "-", "--out", str(tmp_path / "out.parquet"), "--device", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        process.stdin.write('{"text": "one"}\n' * 2000)
+        process.stdin.flush()
+        for _ in range(600):
+            if list(tmp_path.iterdir()):
+                break
+            time.sleep(0.1)
+        assert list(tmp_path.iterdir()), "nothing was begun"
+        process.send_signal(sent)
+        process.communicate(timeout=30)
+    assert (process.returncode, list(tmp_path.iterdir())) == (128 + sent, [])
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:

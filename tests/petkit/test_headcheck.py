@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,16 @@ def test_word_marks_are_nothing_that_is_known_of_a_text(name: str, text: str) ->
     report = head_report(MaskedLM(builders.random_masked_lm("bert")), [text] * 30, tokenizer=words)
     assert (report.status, report.unknown) == ("unclear", 1)
     assert report.detail.startswith("the tokenizer knows no token of these texts")
+
+
+def test_unknown_tokens_are_counted_by_tokenizers_that_were_saved_to_cut_and_pad() -> None:
+    words = copy.deepcopy(builders.tokenizer("wordpiece"))
+    expected = unknown_share(words, [CHINESE, "the end"])
+    words("of", "pairs", truncation="only_second", max_length=9, padding="max_length")
+    before = words.backend_tokenizer.to_str()
+    assert "OnlySecond" in before
+    assert unknown_share(words, [CHINESE, "the end"]) == expected
+    assert words.backend_tokenizer.to_str() == before
 
 
 def test_a_tokenizer_without_a_fast_backend_tells_nothing_of_unknown_tokens() -> None:
