@@ -81,14 +81,13 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
     methods = _union(report["study"]["methods"] for report in reports.values())
     correct: Correct = {_key(cell): correct_of(name, cell) for name, cell in sources}
     primary = first["study"]["primary"]
-    found = conclude(
-        cells, correct, methods=methods, metric=primary["metric"], level=primary["level"], seed=first["study"]["settings"]["seed"]
-    )
+    tasks, seed = list(_tasks(reports).values()), first["study"]["settings"]["seed"]
+    found = conclude(cells, correct, methods=methods, tasks=tasks, metric=primary["metric"], level=primary["level"], seed=seed)
     report: dict[str, Any] = plain(
         {
             **{name: first[name] for name in ("schema", "kind", "petkit", "versions")},
             "study": _study(reports, cells),
-            "tasks": list(_tasks(reports).values()),
+            "tasks": tasks,
             "cells": cells,
             **{name: found[name] for name in ("summary", "comparisons", "power")},
             "gain_from_development": None,

@@ -59,14 +59,14 @@ def build_report(
     correct: dict[tuple[str, int | None, int, int, str], npt.NDArray[np.bool_]] = {
         group.cell(method): results.correct(group, method) for group, method in pairs
     }
-    primary = study["primary"]
-    found = conclude(cells, correct, methods=asked.methods, metric=primary["metric"], level=primary["level"], seed=asked.settings.seed)
+    primary, tasks, seed = study["primary"], task_entries(asked, facts), asked.settings.seed
+    found = conclude(cells, correct, methods=asked.methods, tasks=tasks, metric=primary["metric"], level=primary["level"], seed=seed)
     return {
         "schema": SCHEMA,
         "kind": "study",
         "petkit": version("petkit"),
         "study": {**study, "adaptation": _adaptation(results)},
-        "tasks": task_entries(asked, facts),
+        "tasks": tasks,
         "cells": cells,
         **{name: found[name] for name in ("summary", "comparisons", "power")},
         "gain_from_development": development_gain(results, level=primary["level"]) if asked.development else None,

@@ -57,8 +57,8 @@ def _said(found: Entry, level: float, tests: int) -> str:
     if found["verdict"] != "no difference":
         between = _interval(metric, _turned(ends, gain), level)
         sure = f"{a} is {found['verdict']}{' of' if gain > 0 else ''} {b} by {_amount(metric, side)}{between}, on {_of(times, found)}"
-        return sure if found["t_p"] is not None else f"{sure}; always by as much, which allows no t test, so by the sign-flip test"
-    if ends is None or not ends[0] <= 0 <= ends[1]:
+        return sure if found["t_p"] is not None else f"{sure}; {_unvaried(found)}, so by the sign-flip test"
+    if gain and (ends is None or not ends[0] <= 0 <= ends[1]):
         alone = f"{_interval(metric, _turned(ends, gain), level)}{' taken alone' if ends else ''}"
         times_text = f"{'better' if gain > 0 else 'worse'} on {_of(times, found)}"
         return f"{a} is {_amount(metric, side)} {_above(metric, gain)} {b}{alone}, {times_text}; {_doubt(found, tests)}"
@@ -72,11 +72,15 @@ def _said(found: Entry, level: float, tests: int) -> str:
 
 def _doubt(found: Entry, tests: int) -> str:
     if found["t_p"] is None:
-        smallest = smallest_sign_flip_p(found["splits"])
+        p, smallest = found["sign_flip_p"], smallest_sign_flip_p(found["splits"]) or 1.0
+        says = f"cannot go below p = {smallest:.3g}" if p <= smallest else f"has p = {p:.3g}"
         corrected = f", before it is corrected for {tests} comparisons" if tests > 1 else ""
-        flips = f"the sign-flip test over {many(found['splits'], 'split')} cannot go below p = {smallest:.3g}{corrected}"
-        return f"always by as much, which allows no t test, and {flips}"
+        return f"{_unvaried(found)}, and the sign-flip test over {many(found['splits'], 'split')} {says}{corrected}"
     return f"as one of {tests} comparisons that may be chance" if tests > 1 else "that may be chance"
+
+
+def _unvaried(found: Entry) -> str:
+    return f"{'in each task ' if found['task'] is None else ''}always by as much, which allows no t test"
 
 
 def _on_one_split(found: Entry, a: str, b: str) -> str:
@@ -168,9 +172,9 @@ def power_sentence(
         return f"With {many(splits, 'split')} nothing can be said of other labelled rows: {over_rows}."
     corrected = f", corrected for {tests} comparisons (Holm)" if tests > 1 else ""
     rule = f"Verdicts rest on the paired t test over splits{corrected}, and speak of other labelled rows, not of other test rows."
-    lines = [_flips(splits, max(splits, most or 0), level), rule, *_reach(sizes, metric, tests, detect)]
+    lines = [_flips(splits, max(splits, most or 0), level, means=means), rule, *_reach(sizes, metric, tests, detect)]
     if means and most is not None and most > splits:
-        lines.append("Means over tasks take no more splits of a task than the one with the fewest has.")
+        lines.append("Means over tasks take all splits of each task, and every task alike.")
     if single:
         they = "it" if len(single) == 1 else "they"
         left_out = f"; {they} {verb(len(single), 'are')} left out of means over tasks" if means else ""
@@ -180,14 +184,14 @@ def power_sentence(
     return " ".join(lines)
 
 
-def _flips(splits: int, most: int, level: float) -> str:
+def _flips(splits: int, most: int, level: float, *, means: bool) -> str:
     """What the sign-flip test can tell with the fewest and with the most splits."""
     highest, lowest = smallest_sign_flip_p(splits) or 1.0, smallest_sign_flip_p(most) or 1.0
     numbers, ends = (f"{splits}", f"{highest:.3g}") if most == splits else (f"{splits} to {most}", f"{highest:.3g} to {lowest:.3g}")
     never = f"it alone is never sure at {100 * level:g} %"
     sure = f", so that {never}" if lowest >= 1 - level else f", so that with {splits} {never}" if highest >= 1 - level else ""
     exact = "exact " if most <= EXACT else ""
-    return f"With {numbers} splits the {exact}sign-flip test cannot go below p = {ends}{sure}."
+    return f"With {numbers} splits{' of a task' if means else ''} the {exact}sign-flip test cannot go below p = {ends}{sure}."
 
 
 def _reach(sizes: Sequence[float], metric: str, tests: int, detect: float) -> list[str]:

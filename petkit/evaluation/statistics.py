@@ -1,6 +1,6 @@
 """Tests and intervals over few splits: pure functions, float64.
 
-Letters: n splits, N test rows, K columns.
+Letters: n splits, N test rows, K columns or tasks.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from math import comb
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,12 @@ from scipy import optimize, special, stats
 from petkit.report.names import TINY
 
 __all__ = [
+    "Estimate",
     "bootstrap_interval",
     "detectable",
+    "detectable_by",
     "holm",
+    "mean_of_tasks",
     "paired_rows_p",
     "pooled_sd",
     "sd",
@@ -89,11 +92,56 @@ def t_p(differences: Sequence[float] | Float) -> float | None:
     return float(2 * special.stdtr(n - 1, -abs(float(np.mean(differences))) / spread * np.sqrt(n)))
 
 
+class Estimate(NamedTuple):
+    """A mean with its standard error and degrees of freedom; an error of 0, where nothing varies, has no freedom and no t test."""
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, *, level: float) -> tuple[float, float] | None:
+        """Student's; None where nothing varies."""
+        half = float(special.stdtrit(self.freedom, 0.5 + level / 2)) * self.error if self.error else 0.0
+        return (self.value - half, self.value + half) if self.error else None
+
+    def p(self) -> float | None:
+        """Two-sided p of Student's t test against 0; None where nothing varies."""
+        return float(2 * special.stdtr(self.freedom, -abs(self.value) / self.error)) if self.error else None
+
+
+def mean_of_tasks(strata: Sequence[Float]) -> tuple[Estimate, Float]:
+    """The mean over tasks of each task's mean over its splits, and what each split adds to it, stratum by stratum.
+
+    Splits of different strata are independent: the strata's variances add up, with degrees of freedom by Satterthwaite (1946) and
+    Welch (1947). Where tasks of one stratum share a split, their deviations in it are added up first, so that whatever they have in
+    common counts: tasks that share all splits come out as their mean, split by split, would by itself.
+
+    Args:
+        strata: (K, n) each: K tasks on n splits that they share, NaN where a task lacks one. Each task has at least two.
+
+    >>> found, _ = mean_of_tasks([np.array([[0.1, 0.3]]), np.array([[0.2, 0.4, 0.6]])])
+    >>> [round(value, 4) for value in found]
+    [0.3, 0.0764, 2.8824]
+    """
+    tasks = sum(len(x) for x in strata)
+    variances, freedoms, terms = [], [], []
+    for x in strata:
+        n = (~np.isnan(x)).sum(axis=1, keepdims=True)
+        deviations = np.nansum((x - np.nanmean(x, axis=1, keepdims=True)) / np.sqrt(n * (n - 1)), axis=0)
+        error = float(np.sqrt((deviations**2).sum()))
+        variances.append(0.0 if error <= TINY * max(1.0, float(np.nanmax(np.abs(x)))) else error**2)
+        freedoms.append(int(n.min()) - 1)
+        terms.append(np.nansum(x / (n * tasks), axis=0))
+    every, variance = np.concatenate(terms), sum(variances)
+    freedom = variance**2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True)) if variance else 0.0
+    return Estimate(float(every.sum()), float(np.sqrt(variance)) / tasks, freedom), every
+
+
 def sign_flip_p(differences: Sequence[float] | Float, *, rng: np.random.Generator | None = None) -> float | None:
     """Two-sided p of the sign-flip test (Fisher 1935, section 21): the share of all 2^n sign patterns with a mean as far from 0.
 
     For more than EXACT splits FLIPS patterns are drawn from ``rng``, the observed one counted in (Phipson & Smyth 2010). None
-    without splits.
+    without splits. What the splits add to a mean in which they weigh unequally (``mean_of_tasks``) is tested in the same way.
 
     >>> sign_flip_p([0.1, 0.2, 0.15, 0.12, 0.11])
     0.0625
@@ -172,21 +220,26 @@ def detectable(spread: float | None, splits: int, *, alpha: float, power: float 
     Args:
         spread: standard deviation of the differences; None or 0 (nothing known of it) gives None.
     """
-    return None if not spread or splits < 2 else spread * _noncentrality(splits, alpha, power) / float(np.sqrt(splits))
+    return None if not spread or splits < 2 else spread * _noncentrality(splits - 1, alpha, power) / float(np.sqrt(splits))
+
+
+def detectable_by(found: Estimate, *, alpha: float, power: float = 0.8) -> float | None:
+    """The same of a mean with that standard error and freedom; None where nothing varies."""
+    return found.error * _noncentrality(found.freedom, alpha, power) if found.error else None
 
 
 @cache
-def _noncentrality(splits: int, alpha: float, power: float) -> float:
+def _noncentrality(free: float, alpha: float, power: float) -> float:
     """Of the noncentral t distribution, so that the test rejects with probability ``power`` (Cohen 1988, chapter 2).
 
     The mean over the sample deviation's distribution, in quantiles: scipy's own function fails for edges far out.
     """
-    free, points = splits - 1, 4096
+    points = 4096
     edge = float(stats.t.ppf(1 - alpha / 2, free))
     edges = edge * np.sqrt(stats.chi2.ppf((np.arange(points) + 0.5) / points, free) / free)
 
     def lacking(shift: float) -> float:
-        return float((stats.norm.cdf(shift - edges) + stats.norm.cdf(-shift - edges)).mean()) - power
+        return float((special.ndtr(shift - edges) + special.ndtr(-shift - edges)).mean()) - power
 
     highest = edge + 1
     while lacking(highest) < 0:

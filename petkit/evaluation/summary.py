@@ -5,7 +5,8 @@ Pure: cells and rows in, JSON-ready values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -14,9 +15,12 @@ import numpy.typing as npt
 
 from petkit.evaluation.sentences import ROWS_LABEL, comparison_sentence, power_sentence
 from petkit.evaluation.statistics import (
+    Estimate,
     bootstrap_interval,
     detectable,
+    detectable_by,
     holm,
+    mean_of_tasks,
     paired_rows_p,
     pooled_sd,
     sd,
@@ -46,12 +50,16 @@ Place = tuple[str, int | None, str]
 BySplit = dict[int, dict[int, Any]]
 """Split -> seed -> something of that cell."""
 
+Keys = Mapping[tuple[str, int | None, int], Hashable]
+"""(task, shots, split) -> its labelled rows: where two are equal, two tasks learn from the same rows."""
+
 
 def conclude(
     cells: Sequence[Mapping[str, Any]],
     correct: Correct,
     *,
     methods: Sequence[str],
+    tasks: Iterable[Mapping[str, Any]] = (),
     metric: str = "accuracy",
     level: float = 0.95,
     seed: int = 0,
@@ -66,10 +74,11 @@ def conclude(
         cells: of report.json, in its order; ``test`` is read.
         correct: by (task, shots, split, seed, method), which test rows are right: (N,) bool, a task's rows always in one order.
         methods: in the study's order. metric: which is compared. seed: of the bootstrap over rows.
+        tasks: of report.json; the hashes of their splits are read. Tasks that are not there share no labelled rows with another one.
     """
     tests = _grouped(cells)
     rows = _rows_by_place(correct)
-    compared = _compared(tests, rows, methods, metric=metric, level=level, seed=seed)
+    compared = _compared(tests, rows, methods, _keys(tasks), metric=metric, level=level, seed=seed)
     return {
         "summary": list(_summary(tests, _row_intervals(rows, level, seed), level)),
         "comparisons": compared,
@@ -155,6 +164,7 @@ def _compared(
     tests: Mapping[Place, BySplit],
     rows: Mapping[Place, Mapping[int, npt.NDArray[np.float64]]],
     methods: Sequence[str],
+    keys: Keys,
     *,
     metric: str,
     level: float,
@@ -168,7 +178,7 @@ def _compared(
         for a, b in pairs(methods)
         if (task, shots, a) in tests and (task, shots, b) in tests
     ]
-    together = list(_over_tasks(tests, methods, metric=metric, level=level, seed=seed))
+    together = list(_over_tasks(tests, methods, keys, metric=metric, level=level, seed=seed))
     found = [comparison for comparison, _ in together] + one_by_one
     decisive = _correct(found)
     tasks = [number for _, number in together] + [1] * len(one_by_one)
@@ -195,50 +205,138 @@ def _difference(value: float) -> float:
     return 0.0 if abs(value) < TINY else value
 
 
-def _over_tasks(
-    tests: Mapping[Place, BySplit], methods: Sequence[str], *, metric: str, level: float, seed: int
-) -> Iterator[tuple[dict[str, Any], int]]:
-    """For each number of shots and pair that several tasks share: the mean over these tasks, split by split, and how many they are.
+def _keys(tasks: Iterable[Mapping[str, Any]]) -> Keys:
+    """What rows each split has, by their hash; a hash that a task has twice counts as two."""
+    found: dict[tuple[str, int | None, int], Hashable] = {}
+    for task in tasks:
+        times = Counter[tuple[Any, str]]()
+        for split in task["splits"]:
+            times[split["shots"], split["hash"]] += 1
+            found[task["name"], split["shots"], split["split"]] = split["hash"], times[split["shots"], split["hash"]]
+    return found
 
-    The tasks are taken as they are: nothing is said of other tasks. Splits of different tasks are independent, so any may be put
-    together; where a task has more splits than another, its last ones are left out. A task with a single split has no part in the
-    mean where others have several (``left_out``): it would leave one split of each.
+
+def _over_tasks(
+    tests: Mapping[Place, BySplit], methods: Sequence[str], keys: Keys, *, metric: str, level: float, seed: int
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """For each number of shots and pair that several tasks share: the mean over these tasks of their means, and how many they are.
+
+    The tasks are taken as they are: nothing is said of other tasks. A task with a single split has no part in the mean where others
+    have several (``left_out``), since nothing is known of its variance.
     """
     for shots in dict.fromkeys(place[1] for place in tests):
         for a, b in pairs(methods):
             tasks = [place[0] for place in tests if place[1:] == (shots, a) and (place[0], shots, b) in tests]
-            known = {task: list(_differences(tests, task, shots, a, b, metric).values()) for task in tasks}
-            several = any(len(values) > 1 for values in known.values())
-            each = [values for values in known.values() if len(values) > several]
+            known = {
+                task: {keys.get((task, shots, split), (task, split)): d for split, d in of.items()}
+                for task in tasks
+                if (of := _differences(tests, task, shots, a, b, metric))
+            }
+            several = any(len(of) > 1 for of in known.values())
+            each = {task: of for task, of in known.items() if len(of) > several}
             if len(each) > 1:
-                splits = min(map(len, each))
-                means = {n: _difference(float(np.mean([values[n] for values in each]))) for n in range(splits)}
-                more = {"rows_test": None, "left_out": [task for task, values in known.items() if several and len(values) == 1]}
-                yield _compare((None, shots), a, b, means, metric=metric, level=level, seed=seed) | more, len(each)
+                found = _compare_tasks(each, shots, a, b, metric=metric, level=level, seed=seed)
+                yield found | {"rows_test": None, "left_out": [task for task in known if task not in each]}, len(each)
+
+
+def _compare_tasks(
+    known: Mapping[str, Mapping[Hashable, float]], shots: int | None, a: str, b: str, *, metric: str, level: float, seed: int
+) -> dict[str, Any]:
+    """The mean over tasks, by strata of tasks that share labelled rows; where each has a single split it is that of one split."""
+    where: tuple[None, int | None] = (None, shots)
+    if all(len(of) == 1 for of in known.values()):
+        mean = _difference(float(np.mean([d for of in known.values() for d in of.values()])))
+        return _compare(where, a, b, {0: mean}, metric=metric, level=level, seed=seed)
+    strata = _strata(known)
+    values = [_by_key([known[task] for task in of]) for of in strata]
+    d = [_difference(float(mean)) for x in values for mean in np.nanmean(x, axis=0)]
+    found, terms = mean_of_tasks(values)
+    same = not any(d) and not found.error
+    return _entry(
+        where,
+        a,
+        b,
+        d,
+        metric=metric,
+        difference=_difference(found.value),
+        interval=(0.0, 0.0) if same else found.interval(level=level),
+        t_p=1.0 if same else found.p(),
+        sign_flip_p=sign_flip_p(np.sort(terms), rng=_flips(where, a, b, seed)),  # sorted: which split has which number decides nothing
+    ) | {
+        "standard_error": found.error,
+        "degrees_of_freedom": found.freedom or None,
+        "strata": [{"tasks": of, "splits": x.shape[1]} for of, x in zip(strata, values, strict=True)],
+    }
+
+
+def _strata(known: Mapping[str, Mapping[Hashable, float]]) -> list[list[str]]:
+    """Tasks that share labelled rows together, be it by way of a third; others by themselves.
+
+    >>> _strata({"a": {1: 0.1, 2: 0.2}, "b": {3: 0.1, 4: 0.1}, "c": {2: 0.3, 5: 0.3}})
+    [['b'], ['a', 'c']]
+    """
+    found: list[list[str]] = []
+    for task, of in known.items():
+        near = [tasks for tasks in found if any(known[other].keys() & of.keys() for other in tasks)]
+        found = [tasks for tasks in found if tasks not in near] + [[*(other for tasks in near for other in tasks), task]]
+    return found
+
+
+def _by_key(known: Sequence[Mapping[Hashable, float]]) -> npt.NDArray[np.float64]:
+    """(K, n): K tasks on all their n splits, NaN where a task lacks one."""
+    every = dict.fromkeys(key for of in known for key in of)
+    return np.array([[of.get(key, np.nan) for key in every] for of in known])
 
 
 def _compare(
     where: tuple[str | None, int | None], a: str, b: str, differences: Mapping[int, float], *, metric: str, level: float, seed: int
 ) -> dict[str, Any]:
     d = np.array(list(differences.values()), dtype=np.float64)
-    ends = t_interval(d, level=level) if sd(d) or not d.any() else None
-    better = -d if metric in LOWER_IS_BETTER else d
-    task, shots = where
-    names = ("flips", str(task), str(shots), a, b)
+    return _entry(
+        where,
+        a,
+        b,
+        d.tolist(),
+        metric=metric,
+        difference=float(d.mean()) if len(d) else None,
+        interval=t_interval(d, level=level) if sd(d) or not d.any() else None,
+        t_p=t_p(d),
+        sign_flip_p=sign_flip_p(d, rng=_flips(where, a, b, seed)) if len(d) > 1 else None,
+    )
+
+
+def _flips(where: tuple[str | None, int | None], a: str, b: str, seed: int) -> np.random.Generator:
+    """Signs of a comparison, where they are drawn."""
+    return stream(seed, "flips", *map(str, where), a, b)
+
+
+def _entry(
+    where: tuple[str | None, int | None],
+    a: str,
+    b: str,
+    differences: list[float],
+    *,
+    metric: str,
+    difference: float | None,
+    interval: tuple[float, float] | None,
+    t_p: float | None,
+    sign_flip_p: float | None,
+) -> dict[str, Any]:
+    better = [-d if metric in LOWER_IS_BETTER else d for d in differences]
     return {
-        "task": task,
-        "shots": shots,
+        "task": where[0],
+        "shots": where[1],
         "a": a,
         "b": b,
         "metric": metric,
-        "difference": float(d.mean()) if len(d) else None,
-        "interval": None if ends is None else list(ends),
-        "t_p": t_p(d),
-        "sign_flip_p": sign_flip_p(d, rng=stream(seed, *names)) if len(d) > 1 else None,
-        "wins": int((better > 0).sum()),
-        "ties": int((d == 0).sum()),
-        "splits": len(d),
-        "differences": d.tolist(),
+        "difference": difference,
+        "interval": None if interval is None else list(interval),
+        "t_p": t_p,
+        "sign_flip_p": sign_flip_p,
+        "wins": sum(d > 0 for d in better),
+        "ties": sum(d == 0 for d in better),
+        "splits": len(differences),
+        "differences": differences,
     }
 
 
@@ -281,12 +379,11 @@ def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit]
     family = sum(comparison["splits"] > 1 for comparison in compared)
     entries = []
     for comparison in compared:
-        spread, n = sd(comparison["differences"]), comparison["splits"]
         entries.append(
             {
                 **{name: comparison[name] for name in ("task", "shots", "a", "b")},
-                "difference": detectable(spread, n, alpha=1 - level),
-                "difference_corrected": detectable(spread, n, alpha=(1 - level) / max(family, 1)),
+                "difference": _detectable(comparison, 1 - level),
+                "difference_corrected": _detectable(comparison, (1 - level) / max(family, 1)),
             }
         )
     counts = _splits_by_place(tests)
@@ -304,6 +401,13 @@ def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit]
         "sentence": power_sentence(fewest, sizes, **told),
         "detectable": entries,
     }
+
+
+def _detectable(comparison: Mapping[str, Any], alpha: float) -> float | None:
+    if "strata" not in comparison:
+        return detectable(sd(comparison["differences"]), comparison["splits"], alpha=alpha)
+    error, freedom = comparison["standard_error"], comparison["degrees_of_freedom"]
+    return detectable_by(Estimate(comparison["difference"], error, freedom), alpha=alpha) if freedom else None
 
 
 def _splits_by_place(tests: Mapping[Place, BySplit]) -> dict[tuple[str, int | None], int]:

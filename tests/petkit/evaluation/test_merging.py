@@ -65,6 +65,7 @@ def same_conclusions(report: dict[str, Any], one: dict[str, Any]) -> bool:
         one["cells"],
         {tuple(cell[k] for k in ("task", "shots", "split", "seed", "method")): right("", cell) for cell in one["cells"]},
         methods=one["study"]["methods"],
+        tasks=one["tasks"],
         seed=42,
     )
     ordered = json.loads(json.dumps(expected))

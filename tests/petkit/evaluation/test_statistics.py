@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 from itertools import product
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from scipy import stats
 
 from petkit.evaluation.statistics import (
     EXACT,
+    Estimate,
     bootstrap_interval,
     detectable,
+    detectable_by,
     holm,
+    mean_of_tasks,
     paired_rows_p,
     pooled_sd,
     sd,
@@ -87,6 +91,64 @@ def test_the_smallest_sign_flip_p_is_reached_by_equal_signs(splits: int, p: floa
     assert smallest_sign_flip_p(splits) == p
     assert sign_flip_p(np.arange(1, splits + 1) / 10) == p
     assert smallest_sign_flip_p(0) is sign_flip_p([]) is None
+
+
+def test_two_tasks_are_welchs_test_of_a_sum_of_two_means() -> None:
+    """Of x and -y: scipy's Welch test compares x with -y, whose difference is twice the mean of the tasks."""
+    x, y = np.array([0.12, 0.05, -0.02, 0.08, 0.03]), np.array([0.3, 0.1, 0.05])
+    found, terms = mean_of_tasks([x[None], y[None]])
+    expected = stats.ttest_ind(x, -y, equal_var=False)
+    assert (found.p(), found.freedom) == (pytest.approx(expected.pvalue), pytest.approx(expected.df))
+    ends = expected.confidence_interval(0.9)
+    assert found.interval(level=0.9) == pytest.approx((ends.low / 2, ends.high / 2))
+    assert found.value == pytest.approx((x.mean() + y.mean()) / 2) == terms.sum()
+
+
+@given(st.lists(st.lists(st.integers(-50, 50).map(lambda k: k / 100), min_size=2, max_size=5), min_size=1, max_size=6), st.randoms())
+def test_the_mean_of_tasks_is_welchs_formula_whatever_the_splits_are_numbered(tasks: list[list[float]], rng: Random) -> None:
+    found, _ = mean_of_tasks([np.array([one]) for one in tasks])
+    v = [np.var(one, ddof=1) / len(one) for one in tasks]
+    assert found.value == pytest.approx(np.mean([np.mean(one) for one in tasks]), abs=1e-12)
+    assert found.error == pytest.approx(np.sqrt(sum(v)) / len(tasks), abs=1e-12)
+    if found.error:
+        assert found.freedom == pytest.approx(sum(v) ** 2 / sum(x**2 / (len(one) - 1) for x, one in zip(v, tasks, strict=True)))
+    again, _ = mean_of_tasks([np.array([rng.sample(one, len(one))]) for one in tasks])
+    assert again == pytest.approx(found)
+
+
+def test_one_task_and_tasks_that_share_all_splits_are_the_paired_t_test() -> None:
+    found, _ = mean_of_tasks([np.array([DIFFERENCES])])
+    assert (found.p(), found.interval(level=0.95)) == (
+        pytest.approx(t_p(DIFFERENCES)),
+        pytest.approx(t_interval(DIFFERENCES, level=0.95)),
+    )
+    both = np.array([DIFFERENCES, np.roll(DIFFERENCES, 2)])
+    found, terms = mean_of_tasks([both])
+    assert (found.p(), found.freedom) == (pytest.approx(t_p(both.mean(axis=0))), pytest.approx(5))
+    assert terms == pytest.approx(both.mean(axis=0) / 6)
+
+
+def test_tasks_that_share_some_splits_have_their_covariance() -> None:
+    """By hand: deviations -1, 1 and -2, 2 over root of 2, the second split of one being the first of the other: squares 1/2, 1/2, 2."""
+    found, terms = mean_of_tasks([np.array([[1.0, 3.0, np.nan], [np.nan, 2.0, 6.0]])])
+    assert (found.value, found.error, found.freedom) == (3.0, pytest.approx(np.sqrt(0.5 + 0.5 + 2) / 2), pytest.approx(1))
+    assert terms.tolist() == [0.25, 1.25, 1.5]
+
+
+def test_unequal_splits_have_their_signs_flipped_one_by_one() -> None:
+    tasks = [[0.12, 0.05, -0.02], [0.3, 0.1], [0.02, -0.04, 0.05, 0.01]]
+    found, terms = mean_of_tasks([np.array([one]) for one in tasks])
+    means = [
+        np.mean([np.mean(np.multiply(one, signs[start : start + len(one)])) for one, start in zip(tasks, (0, 3, 5), strict=True)])
+        for signs in product((1, -1), repeat=9)
+    ]
+    assert sign_flip_p(terms) == np.mean(np.abs(means) >= found.value - 1e-12)
+
+
+def test_where_nothing_varies_there_is_no_t() -> None:
+    found, _ = mean_of_tasks([np.array([[0.1, 0.1]]), np.array([[0.1 + 0.2, 0.3]])])
+    assert found == (pytest.approx(0.2), 0.0, 0.0)
+    assert (found.interval(level=0.95), found.p(), detectable_by(found, alpha=0.05)) == (None, None, None)
 
 
 def test_many_splits_are_drawn_by_seed_and_near_the_normal_limit() -> None:
@@ -163,6 +225,10 @@ def test_detectable_differences_are_found_as_often_as_said() -> None:
     assert found is not None
     p = stats.ttest_1samp(rng.normal(found, 1, (20_000, 5)), 0, axis=1).pvalue
     assert (p < alpha).mean() == pytest.approx(0.8, abs=0.012)
+
+
+def test_what_a_mean_of_tasks_can_tell_is_what_one_of_as_much_freedom_can() -> None:
+    assert detectable_by(Estimate(0.1, 0.03 / np.sqrt(5), 4.0), alpha=0.05) == pytest.approx(detectable(0.03, 5, alpha=0.05))
 
 
 @pytest.mark.parametrize(("spread", "splits"), [(None, 5), (0.0, 5), (1.0, 1)])
