@@ -252,6 +252,7 @@ def _compare_tasks(
     d = [_difference(float(mean)) for x in values for mean in np.nanmean(x, axis=0)]
     found, terms = mean_of_tasks(values)
     same = not any(d) and not found.error
+    flipped = sorted(map(_difference, terms.tolist()))  # in an order of their own: which split has which number decides nothing
     return _entry(
         where,
         a,
@@ -261,7 +262,7 @@ def _compare_tasks(
         difference=_difference(found.value),
         interval=(0.0, 0.0) if same else found.interval(level=level),
         t_p=1.0 if same else found.p(),
-        sign_flip_p=sign_flip_p(np.sort(terms), rng=_flips(where, a, b, seed)),  # sorted: which split has which number decides nothing
+        sign_flip_p=sign_flip_p(flipped, rng=_flips(where, a, b, seed)),
     ) | {
         "standard_error": found.error,
         "degrees_of_freedom": found.freedom or None,

@@ -448,6 +448,17 @@ def test_two_tasks_lie_in_folders_called_like_them(model: Path, tmp_path: Path) 
     assert [c["task"] for c in study.report["cells"]] == ["one", "one", "two", "two"]
 
 
+def test_two_task_files_on_one_data_set_are_paired_split_by_split(model: Path, data: Path, tmp_path: Path) -> None:
+    tasks = [Task(name=name, fields=("text",), patterns="{mask}: {text}", verbalizer=WORDS) for name in ("one", "two")]
+    places = [f"{task.name}={data}" for task in tasks]
+    study = evaluate(
+        tasks, data=places, out=tmp_path / "out", model=str(model), methods=("tfidf", "majority"), shots=(2,), splits=2, device="cpu"
+    )
+    mean = study.report["comparisons"][0]
+    assert (mean["task"], mean["splits"]) == (None, 2)
+    assert mean["strata"] == [{"tasks": ["one", "two"], "splits": 2}]
+
+
 def test_unknown_tokens_are_looked_for_in_all_splits(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 

@@ -180,6 +180,10 @@ def test_means_over_tasks_that_are_nought_but_for_rounding_are_ties() -> None:
     found = over_tasks({task: {"pet": ours, "tfidf": [0.6] * 3} for task, ours in tasks.items()}, hashes={task: "xyz" for task in tasks})
     assert (found["wins"], found["ties"], found["splits"]) == (1, 2, 3)
     assert found["differences"] == [0.0, 0.0, pytest.approx(0.03)]
+    assert found["sign_flip_p"] == 1.0
+    tasks = {task: ours[:2] for task, ours in tasks.items()}
+    found = over_tasks({task: {"pet": ours, "tfidf": [0.6] * 2} for task, ours in tasks.items()}, hashes={task: "xy" for task in tasks})
+    assert (found["t_p"], found["sign_flip_p"], found["interval"], found["ties"]) == (1.0, 1.0, [0.0, 0.0], 2)
 
 
 def test_a_metric_that_is_not_known_is_not_compared() -> None:
