@@ -36,7 +36,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled rows that a task's cells learn from: ``shots`` per label (None: given rows of unequal numbers), number, name, hash."""
+    """Labelled rows that a task's cells learn from: ``shots`` per label (None: given rows of unequal numbers), number, name, hash.
+
+    ``shared`` is the share of them that an earlier split of as many shots has too, mean over these; None for the first.
+    """
 
     shots: int | None
     split: int
@@ -44,6 +47,7 @@ class Split:
     hash: str
     rows: int
     class_counts: tuple[int, ...]
+    shared: float | None = None
 
     @property
     def tag(self) -> str:

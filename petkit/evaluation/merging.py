@@ -14,6 +14,7 @@ import pyarrow.parquet
 
 from petkit.canonical import plain
 from petkit.errors import RunError, raise_problems
+from petkit.evaluation.alike import shares
 from petkit.evaluation.cells import flat as flat_cell
 from petkit.evaluation.grid import split_tag, task_tag
 from petkit.evaluation.summary import conclude
@@ -81,14 +82,14 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
     methods = _union(report["study"]["methods"] for report in reports.values())
     correct: Correct = {_key(cell): correct_of(name, cell) for name, cell in sources}
     primary = first["study"]["primary"]
-    found = conclude(
-        cells, correct, methods=methods, metric=primary["metric"], level=primary["level"], seed=first["study"]["settings"]["seed"]
-    )
+    tasks, draw = list(_tasks(reports).values()), first["study"]["draw"]
+    options = {"seed": first["study"]["settings"]["seed"], "draw": draw, "shared": shares(tasks)}
+    found = conclude(cells, correct, methods=methods, metric=primary["metric"], level=primary["level"], **options)
     report: dict[str, Any] = plain(
         {
             **{name: first[name] for name in ("schema", "kind", "petkit", "versions")},
             "study": _study(reports, cells),
-            "tasks": list(_tasks(reports).values()),
+            "tasks": tasks,
             "cells": cells,
             **{name: found[name] for name in ("summary", "comparisons", "power")},
             "gain_from_development": None,
@@ -238,13 +239,15 @@ def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:
         for cell in report["cells"]:
             other, test = cells.setdefault(_key(cell), (name, cell["test"]))
             if test != cell["test"]:
-                place = f"{cell['task']}, {shots_name(cell['shots'])}, split {cell['split']}, seed {cell['seed']}, {cell['method']}"
+                rows = shots_name(cell["shots"], report["study"]["draw"])
+                place = f"{cell['task']}, {rows}, split {cell['split']}, seed {cell['seed']}, {cell['method']}"
                 yield f"{place}: {other} and {name} have other results for the same cell"
 
 
 def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
     """Methods that lack splits or seeds which another method has."""
     had: dict[tuple[Any, Any], dict[str, set[tuple[Any, Any]]]] = {}
+    draw = next(iter(reports.values()))["study"]["draw"]
     for report in reports.values():
         for cell in report["cells"]:
             place = had.setdefault((cell["task"], cell["shots"]), {})
@@ -253,4 +256,5 @@ def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
         every = set().union(*methods.values())
         lacking = [method for method, places in methods.items() if places != every]
         if lacking:
-            yield f"{task}, {shots_name(shots)}: {', '.join(lacking)} {verb(len(lacking), 'lack')} splits or seeds that other methods have"
+            lack = f"{', '.join(lacking)} {verb(len(lacking), 'lack')}"
+            yield f"{task}, {shots_name(shots, draw)}: {lack} splits or seeds that other methods have"

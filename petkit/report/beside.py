@@ -115,7 +115,11 @@ def _studies(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any
                 gap = difference(row, base, paired=same_splits(report, first, task, shots), level=primary["level"])
                 cell |= {"difference": gap.value, "interval": gap.interval, "how": gap.how} if gap else {}
             cells.append(cell)
-        yield {"what": f"{task}, {shots_name(shots)}: {method_name(method)}", "metric": primary["metric"], "cells": cells}
+        yield {
+            "what": f"{task}, {shots_name(shots, first['study']['draw'])}: {method_name(method)}",
+            "metric": primary["metric"],
+            "cells": cells,
+        }
 
 
 def _with_differences(cells: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:

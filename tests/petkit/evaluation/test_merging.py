@@ -59,6 +59,17 @@ def right(name: str, cell: dict[str, Any]) -> Any:
     return np.random.default_rng(key).permutation(cell["test"]["rows"]) < round(cell["test"]["accuracy"] * cell["test"]["rows"])
 
 
+def test_merged_studies_know_how_alike_their_splits_are() -> None:
+    one = whole()
+    for task in one["tasks"]:
+        for split in task["splits"]:
+            split["shared"] = 0.75 if split["split"] and (task["name"], split["shots"]) == ("mood", 16) else 0.1 if split["split"] else None
+    parts = {name: part(one, keep) for name, keep in zip("ab", PARTS["methods"], strict=True)}
+    report = merged(parts, right)
+    assert {(c["task"], c["shots"]) for c in report["comparisons"] if c["verdict"] == "splits too alike"} == {("mood", 16), (None, 16)}
+    assert report["power"]["alike_splits"] == [{"task": "mood", "shots": 16}]
+
+
 def same_conclusions(report: dict[str, Any], one: dict[str, Any]) -> bool:
     """What is said of the cells, in whatever order."""
     expected = conclude(

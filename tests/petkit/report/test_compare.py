@@ -12,7 +12,7 @@ from scipy import stats
 from petkit.cli.evaluate import compared, show_compared
 from petkit.errors import RunError
 from petkit.evaluation.statistics import sign_flip_p
-from petkit.report.compare import check_comparable, difference, regressions, undecided
+from petkit.report.compare import check_against, check_comparable, difference, regressions, undecided
 from tests.petkit.report.sample_study import sample_study
 
 ONE: dict[str, Any] = {"tasks": ("mood",), "shots": (16,), "methods": ("pet", "tfidf")}
@@ -132,6 +132,30 @@ def test_what_few_splits_cannot_decide_is_not_called_unchanged() -> None:
     assert undecided(old, old) == []
     assert undecided(new, old, level=0.8) == []
     assert len(regressions(new, old, level=0.8)) == 1
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_splits_that_share_their_rows_call_nothing_worse(which: str) -> None:
+    old, new = sample_study(**ONE), sample_study(**ONE)
+    before = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
+    new = with_values(new, "pet", [v - 0.1 - n / 1000 for n, v in enumerate(before)])
+    assert (len(regressions(new, old)), undecided(new, old)) == (1, [])
+    for place, split in enumerate({"old": old, "new": new}[which]["tasks"][0]["splits"]):
+        split["shared"] = 0.75 if place else None
+    assert regressions(new, old) == []
+    (found,) = undecided(new, old)
+    assert found["sentence"].endswith("; the splits share half of their labelled rows or more: not decided.")
+    assert check_against(new, old) == [
+        "mood, 16 per label: the splits share half of their labelled rows or more, so nothing is called worse by them"
+    ]
+
+
+def test_the_test_rows_decide_whatever_rows_the_splits_share() -> None:
+    study = {**ONE, "methods": ("tfidf", "majority")}
+    old, new = (with_values(sample_study(**study), "majority", [value] * 5) for value in (0.333, 0.033))
+    for place, split in enumerate(new["tasks"][0]["splits"]):
+        split["shared"] = 0.75 if place else None
+    assert [one["method"] for one in regressions(new, old)] == ["majority"]
 
 
 def test_the_command_says_that_nothing_is_worse_only_where_it_could_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
