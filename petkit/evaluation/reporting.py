@@ -20,6 +20,7 @@ from petkit.provenance import library_versions
 from petkit.report.names import percent
 from petkit.report.study import write_study_report
 from petkit.stages import ADAPT
+from petkit.taskspec import label_words, task_digest
 from petkit.wording import many, verb
 
 __all__ = ["SCHEMA", "build_report", "task_entries", "write_report"]
@@ -106,6 +107,8 @@ def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
         "labels": list(task.labels),
         "fields": list(task.fields),
         "patterns": [pvp.pattern.name for pvp in task.pvps],
+        "label_words": label_words(task),
+        "specification": task_digest(task),
         "text_language": task.language,
         "data": {name: value for name, value in facts.items() if name != "notes"},
         "splits": [

@@ -17,16 +17,21 @@ from scipy import stats
 
 from petkit.errors import RunError, raise_problems
 from petkit.evaluation.alike import too_alike
-from petkit.evaluation.grid import SEEDLESS
+from petkit.evaluation.grid import SEEDLESS, pooled
 from petkit.evaluation.statistics import holm, sd, smallest_permutation_p, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, TINY, difference_interval, method_name, number, shots_name
+from petkit.wording import verb
 
-__all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions", "undecided"]
+__all__ = ["Difference", "check_against", "check_comparable", "difference", "other_questions", "pools_differ", "regressions", "undecided"]
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 Float = npt.NDArray[np.float64]
+
+
+_ASKED: Final = {"labels": "labels", "fields": "fields", "patterns": "patterns", "label_words": "label words"}
+"""What a study says of what a task asks, and how it is called."""
 
 
 _ALIKE: Final = "; the splits share half of their labelled rows or more: not decided"
@@ -80,6 +85,29 @@ def _short(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)[:12]
 
 
+def other_questions(one: Row, other: Row) -> list[str]:
+    """In what a task of one name, as two studies list it, asks something else; what an older report lacks is not compared.
+
+    >>> one = {"labels": ["n", "p"], "fields": ["text"], "patterns": ["{text} {mask}"], "specification": "a"}
+    >>> other_questions(one, {**one, "patterns": ["{mask}: {text}"], "specification": "b"})
+    ['patterns']
+    >>> other_questions(one, {**one, "specification": "b"})
+    ['inputs of the classifier or the file of the pattern functions']
+    """
+    found = [what for key, what in _ASKED.items() if _differ(one.get(key), other.get(key))]
+    rest = _differ(one.get("specification"), other.get("specification"))
+    return found or (["inputs of the classifier or the file of the pattern functions"] if rest else [])
+
+
+def pools_differ(one: Row, other: Row) -> bool:
+    """Whether a task's raw rows, as two studies list it, are known not to be the same."""
+    return _differ(*((task["data"]["pool"] or {}).get("fingerprint") for task in (one, other)))
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return None not in (one, other) and one != other
+
+
 def check_against(new: Report, old: Report) -> list[str]:
     """Notices on what ``regressions`` will be able to say, before there are any results: ``new`` has its ``study`` and ``tasks`` only.
 
@@ -104,7 +132,26 @@ def check_against(new: Report, old: Report) -> list[str]:
             for task, shots in common
             if too_alike(new, task, shots) or too_alike(old, task, shots)
         ),
+        *_made_otherwise(new, old, {name: [m for *place, m in earlier if place[0] == name and m in methods] for name, _ in common}),
     ]
+
+
+def _made_otherwise(new: Report, old: Report, compared: Mapping[str, list[str]]) -> Iterator[str]:
+    """Notices on tasks that ask something else or have other raw rows than in the earlier study; ``compared``: task -> methods."""
+    earlier = {task["name"]: task for task in old["tasks"]}
+    for task in new["tasks"]:
+        name, adapted = task["name"], [bool(report["study"]["adapt_steps"]) for report in (new, old)]
+        if name not in compared:
+            continue
+        if what := other_questions(task, earlier[name]):
+            yield f"{name}: the earlier study had other {' and '.join(what)}, so a difference may come from these alone"
+        learned = [method_name(m) for m in new["study"]["methods"] if m in pooled(compared[name], adapted=any(adapted))]
+        if learned and pools_differ(task, earlier[name]):
+            now, before = (_short(of["data"]["pool"]["fingerprint"]) for of in (task, earlier[name]))
+            yield (
+                f"{name}: the earlier study had other raw rows (hash {before}, now {now}), which {', '.join(learned)} "
+                f"{verb(len(learned), 'depend')} on, so a difference may come from these alone"
+            )
 
 
 def difference(new: Row, old: Row, *, paired: bool, level: float, row_levels: tuple[float, float] | None = None) -> Difference | None:

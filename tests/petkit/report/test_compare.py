@@ -244,3 +244,29 @@ def test_what_cannot_be_compared_is_refused_with_every_reason() -> None:
     with pytest.raises(RunError, match="a is a study and b a run"):
         check_comparable({"a": one, "b": {"kind": "run"}})
     check_comparable({"a": one, "b": sample_study(tasks=("mood",))})
+
+
+def test_other_questions_and_raw_rows_of_the_earlier_study_are_told() -> None:
+    new, old = sample_study(**ONE), sample_study(**ONE)
+    new["study"]["adapt_steps"] = old["study"]["adapt_steps"] = None
+    assert check_against(new, old) == []
+    (task,) = old["tasks"]
+    task["label_words"], task["specification"] = [{"negative": ["schlecht"], "positive": ["gut"]}] * 3, "0" * 64
+    assert check_against(new, old) == ["mood: the earlier study had other label words, so a difference may come from these alone"]
+    del task["label_words"], task["specification"]
+    assert check_against(new, old) == [], "an older report does not say them"
+    task["data"]["pool"]["fingerprint"] = "0" * 64
+    assert check_against(new, old) == [
+        "mood: the earlier study had other raw rows (hash 000000000000, now 3f8a61c2d9e0), which PET, TF-IDF + logistic regression depend "
+        "on, so a difference may come from these alone"
+    ]
+
+
+def test_raw_rows_on_which_nothing_depends_are_not_spoken_of() -> None:
+    new, old = (sample_study(**{**ONE, "methods": ("supervised", "majority")}) for _ in range(2))
+    new["study"]["adapt_steps"] = old["study"]["adapt_steps"] = None
+    old["tasks"][0]["data"]["pool"]["fingerprint"] = "0" * 64
+    assert check_against(new, old) == []
+    old["study"]["adapt_steps"] = 9
+    (told,) = check_against(new, old)
+    assert "which plain fine-tuning depends on, so" in told
