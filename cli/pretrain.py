@@ -16,7 +16,7 @@ from typer import Argument, Exit, Option
 from petkit.choices import did_you_mean
 from petkit.cli.options import AsJson, Deterministic, Device, Threads
 from petkit.cli.reporter import Reporter, print_json, spelled
-from petkit.errors import SettingsError
+from petkit.errors import SettingsError, raise_problems
 from petkit.wording import spelt_as
 
 __all__ = ["pretrain"]
@@ -43,12 +43,16 @@ def pretrain(
         str | None, Option(metavar="NAME", help="Of a new model: bert (default), roberta, albert, electra, modernbert, t5, bart, gpt2, ...")
     ] = None,
     size: Annotated[
-        str, Option(metavar="SIZE", help="tiny, mini, small, medium, base, or layers=N,hidden=N (also heads=N, intermediate=N).")
-    ] = "mini",
+        str | None,
+        Option(
+            metavar="SIZE",
+            help="Of a new model: tiny, mini (default), small, medium, base, or layers=N,hidden=N (also heads=N, intermediate=N).",
+        ),
+    ] = None,
     init: Annotated[str | None, Option(metavar="CHECKPOINT", help="Go on from a checkpoint instead of from scratch.")] = None,
     teacher: Annotated[str | None, Option(metavar="CHECKPOINT", help="What the objective distilbert learns from.")] = None,
     tokenizer: Annotated[str | None, Option(metavar="DIR", help="Instead of the checkpoint's, or of a new one.")] = None,
-    vocab_size: Annotated[int, Option(metavar="N", help="Pieces of a new tokenizer, at most.")] = 8192,
+    vocab_size: Annotated[int | None, Option(metavar="N", help="Pieces of a new tokenizer, at most; default: 8192.")] = None,
     keep_words: Annotated[
         list[str] | None,
         Option(
@@ -116,8 +120,7 @@ def pretrain(
     from petkit.pretraining import PretrainSettings
 
     where = choose_device(device)
-    if init is not None and arch is not None:
-        raise SettingsError("--arch is for a new model; --init takes a checkpoint's own")
+    _check_new(init, tokenizer, {"--arch": arch, "--size": size}, {"--vocab-size": vocab_size, "--keep-words": keep_words})
     settings = PretrainSettings(
         steps=steps,
         objectives=_objectives(objective),
@@ -125,10 +128,10 @@ def pretrain(
         units=units,
         init=init,
         arch=arch or "bert",
-        **_size(size),
+        **_size(size or "mini"),
         tokenizer=tokenizer,
         teacher=teacher,
-        vocabulary=vocab_size,
+        vocabulary=PretrainSettings.vocabulary if vocab_size is None else vocab_size,
         keep=_keep(keep_words),
         rows=rows,
         length=length,
@@ -159,6 +162,17 @@ def pretrain(
     places: dict[str, Any] = {**reading, "half": half, "cache": str(cache) if cache else None, "tensorboard": tensorboard}
     if figures := _pretrained(files, settings, out, places, quiet=as_json):  # only rank 0 has any
         (print_json if as_json else _show)(figures)
+
+
+def _check_new(init: str | None, tokenizer: str | None, model: dict[str, Any], words: dict[str, Any]) -> None:
+    """Raise SettingsError for options of a new model, or of a new tokenizer, where there is none. By flag; None and nothing: not given."""
+    problems = []
+    if init is not None:
+        problems += [f"{flag} is for a new model; --init takes a checkpoint's own" for flag, value in model.items() if value]
+    if init is not None or tokenizer is not None:
+        whose = "--init takes a checkpoint's own" if tokenizer is None else "--tokenizer names one"
+        problems += [f"{flag} is for a new tokenizer; {whose}" for flag, value in words.items() if value]
+    raise_problems(SettingsError, "pretrain", problems)
 
 
 def _pretrained(files: list[str], settings: Any, out: Path, places: dict[str, Any], *, quiet: bool) -> dict[str, Any]:

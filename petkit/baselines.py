@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
@@ -29,6 +30,8 @@ from petkit.units import UnitContext
 __all__ = ["TfidfFeatures", "fit_logistic", "held_out_scores", "logistic_scores", "moot_warnings_ignored", "tfidf_scores", "tfidf_unit"]
 
 _WORD = r"(?u)\b\w+\b"
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+"""C of logistic regression, ascending: the larger, the weaker the penalty."""
 _LEAST = -30.0
 """The log-probability of a label that no labelled row has."""
 
@@ -43,10 +46,7 @@ def tfidf_unit(spec: dict[str, Any], context: UnitContext) -> dict[str, Any]:
 
 
 def tfidf_scores(task: Task, train: Rows, pool: Rows, test: Rows, *, seed: int) -> npt.NDArray[np.float32]:
-    """Log-probabilities (N, C) of the test rows. Words and pairs of words; idf from labelled rows and pool; C by cross-validation.
-
-    With fewer than two labelled rows in some class there is nothing to validate on, and C is 1.
-    """
+    """Log-probabilities (N, C) of the test rows. Words and pairs of words; idf from labelled rows and pool; C as in `fit_logistic`."""
     features = TfidfFeatures.fitted(task, [train, pool])
     model = fit_logistic(features(train), train.labels, seed=seed)
     return logistic_scores(model, features(test), labels=len(task.labels))
@@ -92,8 +92,13 @@ def moot_warnings_ignored() -> Iterator[None]:
 def fit_logistic(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     """Logistic regression with C by cross-validation over the rows (N, features) themselves; of a single class, the constant one.
 
-    Where a class has a single row there is nothing to validate on, and C is 1. Of sparse features only the columns that these rows use
-    are looked at: the penalty leaves the weights of all others, which may be a million, at exactly 0.
+    Of the C that are right most often it is the smallest whose answers for rows that it had not seen are not all of one label, or the
+    largest if there is none: where calling everything by the most frequent label is as right, one that has learnt something is taken.
+    Rows that are alone in their class cannot be validated on and are left out of it. Where fewer than two classes have several rows, C is
+    1, or the largest if with 1 the model would call its own rows all by one label.
+
+    Of sparse features only the columns that these rows use are looked at: the penalty leaves the weights of all others, which may be a
+    million, at exactly 0.
     """
     if issparse(features):
         used = _used_columns(features)
@@ -125,16 +130,51 @@ class _OfColumns:
 @moot_warnings_ignored()
 def _fit(features: Any, labels: Sequence[int], *, seed: int) -> Any:
     truth = np.asarray(labels, dtype=np.int64)
-    counts = np.bincount(truth)
-    smallest = int(counts[counts > 0].min())
     if len(np.unique(truth)) == 1:
         return DummyClassifier(strategy="prior").fit(features, truth)
-    model: Any = LogisticRegression(max_iter=2000)
-    if smallest >= 2:
-        folds = StratifiedKFold(min(5, smallest), shuffle=True, random_state=seed % 2**32)
-        model = GridSearchCV(model, {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, cv=folds)
     with threadpool_limits(1):  # such small products take several threads longer than one, on many processors ten times and more
-        return model.fit(features, truth)
+        c = _validated(features, truth, seed=seed)
+        model = _regression(c or 1.0).fit(features, truth)
+        if c is None and _only_label(model.predict(features)) is not None:
+            model = _regression(_STRENGTHS[-1]).fit(features, truth)
+    return model
+
+
+def _regression(c: float) -> Any:
+    return LogisticRegression(C=c, max_iter=2000)
+
+
+def _validated(features: Any, truth: npt.NDArray[np.int64], *, seed: int) -> float | None:
+    """C by cross-validation over the rows whose class has several; None where fewer than two classes have."""
+    counts = np.bincount(truth)
+    several = np.flatnonzero(counts >= 2)
+    if len(several) < 2:
+        return None
+    rows = np.flatnonzero(np.isin(truth, several))
+    folds = StratifiedKFold(min(5, int(counts[several].min())), shuffle=True, random_state=seed % 2**32)
+    search = GridSearchCV(_regression(1.0), {"C": list(_STRENGTHS)}, cv=folds, scoring=_judged, refit=False)
+    return _chosen(search.fit(features[rows], truth[rows]).cv_results_, folds.get_n_splits())
+
+
+def _judged(model: Any, features: Any, truth: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy, and the label if all rows got the same, else -1."""
+    found = model.predict(features)
+    only = _only_label(found)
+    return {"accuracy": float(accuracy_score(truth, found)), "only": -1 if only is None else only}
+
+
+def _only_label(found: npt.NDArray[np.int64]) -> int | None:
+    """The label of all rows; None if there are two."""
+    return int(found[0]) if (found == found[0]).all() else None
+
+
+def _chosen(found: Mapping[str, Any], folds: int) -> float:
+    """The C that `fit_logistic` tells of, from scikit-learn's table of C by folds."""
+    only = np.stack([found[f"split{fold}_test_only"] for fold in range(folds)])
+    constant = (only[0] >= 0) & (only == only[0]).all(axis=0)
+    best = np.flatnonzero(found["rank_test_accuracy"] == 1)
+    learnt = best[~constant[best]]
+    return _STRENGTHS[learnt[0] if len(learnt) else best[-1]]
 
 
 def logistic_scores(model: Any, features: Any, *, labels: int) -> npt.NDArray[np.float32]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data.readers import JSON_FORMATS, columns_may_differ, source_name, with_columns
+from petkit.data.readers import JSON_FORMATS, columns_may_differ, refuse_own_source, source_name, with_columns
 from petkit.data.rows import choose_columns
 from petkit.data.text import ENCODING
 from petkit.data.writers import PredictionWriter
@@ -50,9 +50,12 @@ def predict_file(
         columns: field -> column, where the names differ. format: None takes that of the path's ending.
         encoding: of text formats. quotes: whether ``"`` encloses cells in CSV and TSV.
 
-    Raises DataError for a source that cannot be read and for a field without a column, SettingsError for ``out``.
+    Raises DataError for a source that cannot be read and for a field without a column, SettingsError for ``out``, which must not be the
+    source itself.
     """
     formats: list[str] = []
+    if isinstance(out, str | Path):
+        refuse_own_source(source, out)
 
     def records() -> Iterator[list[dict[str, Any]]]:
         return iter_records(source, chunk=chunk, encoding=encoding, quotes=quotes, on_format=formats.append)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from petkit.data import Reading, iter_records, rows_from_records
-from petkit.data.readers import JSON_FORMATS, source_name, with_columns
+from petkit.data.readers import JSON_FORMATS, refuse_own_source, source_name, with_columns
 from petkit.data.text import ENCODING
 from petkit.data.values import as_text
 from petkit.errors import DataError, SettingsError
@@ -87,6 +87,7 @@ def encode_file(
     every = tokens or vectors.frame.specials(1) > 0  # else a row may be without a vector, which older Arrow reads in lists of any size only
     kind = pa.list_(pa.float32(), vectors.hidden_size if every else -1)
     schema = _schema(("state",) if tokens else wanted, kind, tokens=tokens, pair=pair is not None, facts=facts or {})
+    refuse_own_source(source, out)
     whole = Path(out).absolute()  # wherever the working directory is when the last row is written
     with open_atomic(whole) as handle, pq.ParquetWriter(handle, schema) as writer:
         for rows in _rows(source, names, id_column, counts, chunk=chunk, encoding=encoding, quotes=quotes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from os import PathLike, fspath
 from typing import Any, Final
 
 import numpy as np
@@ -99,6 +100,8 @@ class Vectors:
 
     def tokens(self, rows: Sequence[Sequence[str]]) -> TokenRows:
         """Rows of one text or two, tokenised as transformers does with ``truncation=True``; special tokens that a text spells stay text."""
+        if (lone := next((row for row in rows if isinstance(row, str)), None)) is not None:
+            raise SettingsError(f"rows hold the string {lone[:40]!r}; a row is a tuple of one text, or of two: {(lone[:40],)!r}")
         enough, room = self.max_length if self.separable else None, self.max_length - self.frame.specials(2)
         found = read_rows(partial(spans_of, self.backend), lambda one: len(one.ids), rows, enough=enough, room=room)
         return _joined([self._row(list(zip(row, spans, strict=True))) for row, spans in zip(rows, found, strict=True)])
@@ -208,7 +211,7 @@ def _mean(batch: Batch, states: Tensor) -> Tensor:
 
 
 def load_vectors(
-    path: str,
+    path: str | PathLike[str],
     *,
     layer: int | None = None,
     max_length: int | None = None,
@@ -224,7 +227,7 @@ def load_vectors(
     Raises ModelError: no checkpoint, several models in one (CLIP), pickle weights, damaged or incomplete weights, no fast tokenizer.
     SettingsError: a layer or a length that the model has not.
     """
-    path = resolve(path)
+    path = resolve(fspath(path))
     check_folder(path)
     tokenizer, config = open_tokenizer(path), open_pretrained(AutoConfig, path)
     longest = longest_input(config)

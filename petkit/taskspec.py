@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from petkit.canonical import hash_json
 from petkit.errors import TaskError
 from petkit.loading import load_task
 from petkit.pvp import PVP, Pattern, Task, Verbalizer
 
-__all__ = ["task_from_spec", "task_spec"]
+__all__ = ["label_words", "task_digest", "task_from_spec", "task_spec"]
+
+_DECIDING: Final = ("fields", "pvps", "classifier_inputs", "file")
+"""Parts of a specification that decide results: not names, the column of labels, or where a task's file lies."""
 
 
 def task_spec(task: Task) -> dict[str, Any]:
@@ -33,6 +37,24 @@ def task_spec(task: Task) -> dict[str, Any]:
     if functions and task.origin is not None:
         spec |= {"origin": task.origin, "file": hashlib.sha256(Path(task.origin).read_bytes()).hexdigest()}
     return spec
+
+
+def task_digest(task: Task) -> str:
+    """SHA-256 (hex) of what a task asks: fields, patterns with their transforms, label words, classifier inputs, the file of its functions.
+
+    Raises TaskError as ``task_spec`` does.
+    """
+    spec = task_spec(task)
+    return hash_json({name: spec[name] for name in _DECIDING if name in spec})
+
+
+def label_words(task: Task) -> list[dict[str, list[str]]]:
+    """For each pattern, label -> its words.
+
+    >>> label_words(Task(name="t", fields=("x",), patterns="{x} {mask}", verbalizer={"no": "bad", "yes": ("good", "great")}))
+    [{'no': ['bad'], 'yes': ['good', 'great']}]
+    """
+    return [{label: list(words) for label, words in _words(pvp)} for pvp in task.pvps]
 
 
 def task_from_spec(spec: Mapping[str, Any]) -> Task:

@@ -163,6 +163,7 @@ def train(
     before_step: Callable[[int, int], None] | None = None,
     on_step: Callable[[int, int, Mapping[str, float] | None], None] | None = None,
     log_every: int = 50,
+    pooled: Callable[[Losses], Losses] | None = None,
 ) -> Trained:
     """Make exactly ``settings.steps`` updates of ``model`` (in place; in train mode while it runs, in eval mode after).
 
@@ -176,11 +177,13 @@ def train(
         before_step: called before every update with (step, steps), steps from 0; may freeze and thaw weights of those that are
             trainable at the start. A frozen weight gets no update and no decay, and AdamW counts no step for it.
         on_step: called after every update with (step, steps, mean losses since the last report or None).
+        pooled: losses of this process -> their means over all that train the model, for what is told and recorded; called after every
+            micro-batch.
     """
     device = next(model.parameters()).device
     optimizer = make_optimizer(model, settings)
     parameters = list(model.parameters())
-    meter = _Meter()
+    meter = _Meter(pooled)
     first, extra = load_checkpoint(checkpoint, model, optimizer) if checkpoint else (0, {})
     meter.restore(extra, device)
     started = saved = time.monotonic()
@@ -242,12 +245,13 @@ def _refuse_diverged(means: Mapping[str, float], step: int, settings: TrainSetti
 class _Meter:
     """Sums and counts of named losses, (2,) each, kept on the device; the CPU waits for them only when they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, pooled: Callable[[Losses], Losses] | None = None) -> None:
         self._recent: dict[str, Tensor] = {}
         self._tail: dict[str, Tensor] = {}
+        self._pooled = pooled or dict
 
     def add(self, named: Losses) -> None:
-        for name, value in named.items():
+        for name, value in self._pooled(named).items():
             one = torch.stack([value.detach().float(), torch.ones((), device=value.device)])
             for sums in (self._recent, self._tail):
                 sums[name] = sums[name] + one if name in sums else one

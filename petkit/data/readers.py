@@ -19,7 +19,7 @@ from petkit.data.csvfiles import csv_records
 from petkit.data.jsonfiles import json_file_records, json_line_records
 from petkit.data.problems import Problems, Record
 from petkit.data.text import ENCODING, byte_blocks, text_lines
-from petkit.errors import DataError
+from petkit.errors import DataError, SettingsError
 from petkit.wording import verb
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "iter_records",
     "records_of",
     "refuse_empty",
+    "refuse_own_source",
     "source_identity",
     "source_name",
     "source_stem",
@@ -158,6 +159,12 @@ def refuse_empty(sources: Mapping[str, Any]) -> None:
 def columns_may_differ(source: str) -> bool:
     """Whether a source is a file of JSON, whose rows may have columns that the first ones lack, and which can be read twice."""
     return os.path.isfile(source) and _format(Path(source)) in JSON_FORMATS
+
+
+def refuse_own_source(source: str, out: str | Path) -> None:
+    """Raise SettingsError if ``out`` is the file that is read: what is written takes its place, and has another form."""
+    if source != "-" and Path(source).is_file() and Path(out).exists() and Path(source).samefile(out):
+        raise SettingsError(f"--out is {str(out)!r}, the file that is read; give another name")
 
 
 def source_name(source: str) -> str:

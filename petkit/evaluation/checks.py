@@ -99,7 +99,7 @@ def unknown_tokens(tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Seq
 
 
 def check_task_rows(
-    tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], settings: Settings, model: str, trust: bool
+    tasks: Sequence[Task], rows: Sequence[TaskRows], methods: Sequence[str], settings: Settings, model: str, trust: bool, draw: str
 ) -> None:
     """Raise an error that names every task whose rows do not suffice, or do not go with its patterns, words and batches."""
     problems = []
@@ -114,11 +114,13 @@ def check_task_rows(
         if any(method in PROMPTED for method in methods):
             check_words(task, settings, of_task.some, model, trust_remote_code=trust)
     raise_problems(DataError, "study", problems)
-    too_large = [line for task, of_task in zip(tasks, rows, strict=True) for line in _batch_problems(task, of_task, methods, settings)]
+    too_large = [
+        line for task, of_task in zip(tasks, rows, strict=True) for line in _batch_problems(task, of_task, methods, settings, draw)
+    ]
     raise_problems(SettingsError, "settings", too_large)
 
 
-def _batch_problems(task: Task, rows: TaskRows, methods: Sequence[str], settings: Settings) -> list[str]:
+def _batch_problems(task: Task, rows: TaskRows, methods: Sequence[str], settings: Settings, draw: str) -> list[str]:
     """Batches beyond a task's rows, each with the methods that would use it; of each number of rows per label the smallest split counts."""
     found: dict[tuple[int | None, str], list[str]] = {}
     trained = [method for method in methods if method in (*DISTILLED, "supervised")]
@@ -127,4 +129,4 @@ def _batch_problems(task: Task, rows: TaskRows, methods: Sequence[str], settings
         for method in trained:
             for line in batch_problems(replace(settings, method=method, baselines=False), labeled=labeled, unlabeled=len(rows.pool)):
                 found.setdefault((shots, line), []).append(method)
-    return [f"task {task.name!r}, {shots_name(shots)} ({', '.join(used)}): {line}" for (shots, line), used in found.items()]
+    return [f"task {task.name!r}, {shots_name(shots, draw)} ({', '.join(used)}): {line}" for (shots, line), used in found.items()]

@@ -23,16 +23,16 @@ Candidates = Sequence[tuple[float, float]]
 """(accuracy on development rows, accuracy on the test) of each."""
 
 
-def development_gain(results: Results, *, level: float) -> dict[str, Any]:
+def development_gain(results: Results, *, level: float, draw: str) -> dict[str, Any]:
     """The gain, in accuracy on the test, from choosing the seed, or the pattern of a single member, by development rows.
 
     Drawn splits have as many development rows as labelled ones, apart from them; given ones those of their dev files. ``level`` is that
-    of the intervals.
+    of the intervals, ``draw`` how the labelled rows were drawn, as report.json has it.
     """
     found = [entry for method in results.plan.study.methods for entry in _of_method(results, method, level)]
     sizes = [(group.split.rows, len(_truth(results, group))) for group in results.plan.study.groups]
     return {
-        "choices": [{**entry, "sentence": choice_sentence(entry, level=level)} for entry in found],
+        "choices": [{**entry, "sentence": choice_sentence(entry, level=level, draw=draw)} for entry in found],
         "sentence": choices_sentence(sizes) if found else NO_CHOICE,
     }
 

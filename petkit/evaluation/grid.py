@@ -22,6 +22,8 @@ PROMPTED: Final = ("pet", "ipet", "single", "zero-shot")
 DISTILLED: Final = ("pet", "ipet", "single")
 SEEDLESS: Final = ("zero-shot", "label-embedding", "majority")
 """Methods whose result no seed can change."""
+POOLED: Final = (*DISTILLED, "linear-probe", "tfidf", "label-embedding")
+"""Methods whose result the pool changes, whatever the checkpoint: they learn from it, or take means or counts of words from it."""
 
 
 class Cell(NamedTuple):
@@ -36,7 +38,10 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """Labelled rows that a task's cells learn from: ``shots`` per label (None: given rows of unequal numbers), number, name, hash."""
+    """Labelled rows that a task's cells learn from: ``shots`` per label (None: given rows of unequal numbers), number, name, hash.
+
+    ``shared`` is the share of them that an earlier split of as many shots has too, mean over these; None for the first.
+    """
 
     shots: int | None
     split: int
@@ -44,6 +49,7 @@ class Split:
     hash: str
     rows: int
     class_counts: tuple[int, ...]
+    shared: float | None = None
 
     @property
     def tag(self) -> str:
@@ -148,6 +154,15 @@ class Group:
     def tag(self) -> str:
         """Begins the names of the group's own units."""
         return f"{self.of_split}.s{self.seed}"
+
+
+def pooled(methods: Iterable[str], *, adapted: bool) -> list[str]:
+    """The methods whose result the pool changes; ``adapted``: it taught the checkpoint before all else (``--adapt``).
+
+    >>> pooled(["tfidf", "supervised", "majority"], adapted=False), pooled(["tfidf", "supervised", "majority"], adapted=True)
+    (['tfidf'], ['tfidf', 'supervised'])
+    """
+    return [method for method in methods if method in POOLED or (adapted and method != "majority")]
 
 
 def in_order(methods: Iterable[str]) -> tuple[str, ...]:

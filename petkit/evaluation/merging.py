@@ -14,11 +14,13 @@ import pyarrow.parquet
 
 from petkit.canonical import plain
 from petkit.errors import RunError, raise_problems
+from petkit.evaluation.alike import shares
 from petkit.evaluation.cells import flat as flat_cell
-from petkit.evaluation.grid import split_tag, task_tag
+from petkit.evaluation.grid import pooled, split_tag, task_tag
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, staged_directory, write_json, write_parquet
 from petkit.report.beside import read_report
+from petkit.report.compare import other_questions, pools_differ
 from petkit.report.names import shots_name
 from petkit.report.page import flat
 from petkit.report.study import write_study_report
@@ -27,6 +29,7 @@ from petkit.wording import many, verb
 __all__ = ["merge_studies", "merged"]
 
 Report = Mapping[str, Any]
+_Entry = tuple[str, Mapping[str, Any]]
 Correct = dict[tuple[Any, ...], npt.NDArray[np.bool_]]
 
 _KEY: Final = ("task", "shots", "split", "seed", "method")
@@ -67,7 +70,8 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
     """report.json of several studies together.
 
     Studies may be of other tasks, numbers of labels, splits, seeds or methods; of each task and number of labels every method has to
-    have the same splits and seeds. Model and settings have to be the same.
+    have the same splits and seeds. Model and settings have to be the same, and so have what a task asks and the raw rows of methods that
+    depend on them.
 
     Args:
         reports: by name. correct_of: (name, cell) -> which test rows the cell has right: (N,) bool.
@@ -81,8 +85,9 @@ def merged(reports: Mapping[str, Report], correct_of: Callable[[str, Mapping[str
     methods = _union(report["study"]["methods"] for report in reports.values())
     correct: Correct = {_key(cell): correct_of(name, cell) for name, cell in sources}
     primary = first["study"]["primary"]
-    tasks, seed = list(_tasks(reports).values()), first["study"]["settings"]["seed"]
-    found = conclude(cells, correct, methods=methods, tasks=tasks, metric=primary["metric"], level=primary["level"], seed=seed)
+    tasks, draw = list(_tasks(reports).values()), first["study"]["draw"]
+    options = {"seed": first["study"]["settings"]["seed"], "draw": draw, "shared": shares(tasks)}
+    found = conclude(cells, correct, methods=methods, tasks=tasks, metric=primary["metric"], level=primary["level"], **options)
     report: dict[str, Any] = plain(
         {
             **{name: first[name] for name in ("schema", "kind", "petkit", "versions")},
@@ -136,16 +141,40 @@ def _sources(reports: Mapping[str, Report]) -> Iterator[tuple[str, Mapping[str, 
 
 
 def _tasks(reports: Mapping[str, Report]) -> dict[str, dict[str, Any]]:
-    """Tasks by name, each with the splits of all studies."""
+    """Tasks by name, each with the splits of all studies, and with the rows of those whose methods depend on the raw ones."""
     found: dict[str, dict[str, Any]] = {}
-    for report in reports.values():
-        for task in report["tasks"]:
-            kept = found.setdefault(task["name"], {**task, "splits": []})
-            kept["splits"] += [split for split in task["splits"] if split not in kept["splits"]]
     shots = _union(report["study"]["shots"] for report in reports.values())
-    for task in found.values():
-        task["splits"].sort(key=lambda split: (shots.index(split["shots"]), split["split"]))
+    for name, entries in _entries(reports).items():
+        _, shown = _with_rows_shown(reports, name)[0]
+        splits: dict[tuple[int, int], dict[str, Any]] = {}
+        for split in (split for _, task in entries for split in task["splits"]):
+            place = (shots.index(split["shots"]), split["split"])
+            splits[place] = {**split, **splits.get(place, {})}  # an older report says less of the same rows
+        common = set(shown).intersection(*(task for _, task in entries))  # what an older one does not say may not be the same
+        found[name] = {key: value for key, value in shown.items() if key in common} | {
+            "splits": [splits[place] for place in sorted(splits)]
+        }
     return found
+
+
+def _entries(reports: Mapping[str, Report]) -> dict[str, list[_Entry]]:
+    """Task -> every study that has it, with its entry of it."""
+    found: dict[str, list[_Entry]] = {}
+    for name, report in reports.items():
+        for task in report["tasks"]:
+            found.setdefault(task["name"], []).append((name, task))
+    return found
+
+
+def _with_rows_shown(reports: Mapping[str, Report], task: str) -> list[_Entry]:
+    """A task's entries, first that whose rows the merged study shows: the first in which some method depends on the raw rows."""
+    return sorted(_entries(reports)[task], key=lambda entry: not _dependent(reports[entry[0]], task))
+
+
+def _dependent(report: Report, task: str) -> list[str]:
+    """The methods of a task whose results depend on its raw rows."""
+    methods = dict.fromkeys(cell["method"] for cell in report["cells"] if cell["task"] == task)
+    return pooled(methods, adapted=bool(report["study"]["adapt_steps"]))
 
 
 def _study(reports: Mapping[str, Report], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -192,8 +221,26 @@ def _remarks(reports: Mapping[str, Report]) -> Iterator[str]:
     made = [_made(report) for report in parts]
     if odd := sorted(set().union(*made) - set(made[0]).intersection(*made)):
         yield f"Some of the studies, of another version, do not know {', '.join(odd)}."
+    for task, entries in _entries(reports).items():
+        yield from _remarks_on(task, _with_rows_shown(reports, task)) if len(entries) > 1 else ()
     if any(report["gain_from_development"] for report in parts):
         yield "What a development set would have gained stands in the single studies' reports."
+
+
+def _remarks_on(task: str, entries: Sequence[_Entry]) -> Iterator[str]:
+    """What was not compared of a task, and in what its rows differ without an effect on any result; the first entry's rows are shown."""
+    (first, one), *others = [(Path(name).name, entry) for name, entry in entries]
+    if silent := [name for name, entry in ((first, one), *others) if "specification" not in entry]:
+        lacking = f"{', '.join(silent)}, of an older version, {verb(len(silent), 'lack')} them"
+        yield f"{task}: whether the label words are the same was not compared: {lacking}."
+    if odd := [name for name, other in others if pools_differ(one, other)]:
+        yield f"{task}: the raw rows shown are those of {first}; {', '.join(odd)} had others, on which none of their results depends."
+    if odd := [name for name, other in others if _drawn_from(other) != _drawn_from(one)]:
+        yield f"{task}: the rows to draw from that are shown are those of {first}; {', '.join(odd)} drew from others."
+
+
+def _drawn_from(task: Mapping[str, Any]) -> str | None:
+    return (task["data"]["train"] or {}).get("fingerprint")
 
 
 def _problems(reports: Mapping[str, Report]) -> Iterator[str]:
@@ -220,15 +267,13 @@ def _made(report: Report) -> dict[str, str]:
 
 
 def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:
-    """Tasks of one name with other rows, splits of one number with other rows, cells with two results."""
-    tasks: dict[str, tuple[str, Any]] = {}
+    """Tasks of one name that are not the same, splits of one number with other rows, cells with two results."""
+    yield from (line for task, entries in _entries(reports).items() for line in _other_tasks(task, entries))
+    yield from (line for task in _entries(reports) for line in _other_pools(reports, task))
     splits: dict[tuple[Any, ...], tuple[str, str]] = {}
     cells: dict[tuple[Any, ...], tuple[str, Any]] = {}
     for name, report in reports.items():
         for task in report["tasks"]:
-            facts = {key: task[key] for key in ("labels", "fields", "patterns")} | {"test": task["data"]["test"]}
-            before, known = tasks.setdefault(task["name"], (name, facts))
-            yield from (f"{task['name']}: {key} differ between {before} and {name}" for key in facts if facts[key] != known[key])
             for split in task["splits"]:
                 where = (task["name"], split["shots"], split["split"])
                 other, digest = splits.setdefault(where, (name, split["hash"]))
@@ -237,13 +282,38 @@ def _clashes(reports: Mapping[str, Report]) -> Iterator[str]:
         for cell in report["cells"]:
             other, test = cells.setdefault(_key(cell), (name, cell["test"]))
             if test != cell["test"]:
-                place = f"{cell['task']}, {shots_name(cell['shots'])}, split {cell['split']}, seed {cell['seed']}, {cell['method']}"
+                rows = shots_name(cell["shots"], report["study"]["draw"])
+                place = f"{cell['task']}, {rows}, split {cell['split']}, seed {cell['seed']}, {cell['method']}"
                 yield f"{place}: {other} and {name} have other results for the same cell"
+
+
+def _other_tasks(name: str, entries: Sequence[_Entry]) -> Iterator[str]:
+    """In what studies do not mean the same by the task ``name``. They are compared with one that says all of it, if there is one."""
+    (first, one), *others = sorted(entries, key=lambda entry: "specification" not in entry[1])
+    for other, task in others:
+        if what := other_questions(one, task):
+            differs = f"{name}: {' and '.join(what)} differ between {first} and {other}"
+            yield f"{differs}; make both studies with the same task, or give one of the two tasks another name"
+        if one["data"]["test"] != task["data"]["test"]:
+            yield f"{name}: test rows differ between {first} and {other}"
+
+
+def _other_pools(reports: Mapping[str, Report], task: str) -> Iterator[str]:
+    """Studies whose methods depend on other raw rows than those of another study."""
+    (first, one), *others = _with_rows_shown(reports, task)
+    for name, other in others:
+        mine, theirs = (_dependent(reports[study], task) for study in (first, name))
+        if theirs and pools_differ(one, other):
+            yield (
+                f"{task}: raw rows (the pool) differ between {first} and {name}, and results depend on them (in {first} {', '.join(mine)}; "
+                f"in {name} {', '.join(theirs)}); make one of the two again with the raw rows of the other (--unlabeled)"
+            )
 
 
 def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
     """Methods that lack splits or seeds which another method has."""
     had: dict[tuple[Any, Any], dict[str, set[tuple[Any, Any]]]] = {}
+    draw = next(iter(reports.values()))["study"]["draw"]
     for report in reports.values():
         for cell in report["cells"]:
             place = had.setdefault((cell["task"], cell["shots"]), {})
@@ -252,4 +322,5 @@ def _gaps(reports: Mapping[str, Report]) -> Iterator[str]:
         every = set().union(*methods.values())
         lacking = [method for method, places in methods.items() if places != every]
         if lacking:
-            yield f"{task}, {shots_name(shots)}: {', '.join(lacking)} {verb(len(lacking), 'lack')} splits or seeds that other methods have"
+            lack = f"{', '.join(lacking)} {verb(len(lacking), 'lack')}"
+            yield f"{task}, {shots_name(shots, draw)}: {lack} splits or seeds that other methods have"

@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from petkit.canonical import plain
+from petkit.evaluation.alike import alike_lines, identical, shares
 from petkit.evaluation.cells import Results, flat, log_probabilities
 from petkit.evaluation.development import development_gain
-from petkit.evaluation.grid import PROMPTED, Group, Study, TaskPlan
+from petkit.evaluation.grid import PROMPTED, Group, Split, Study, TaskPlan
 from petkit.evaluation.summary import conclude
 from petkit.files import make_directory, write_json, write_parquet
 from petkit.provenance import library_versions
 from petkit.report.names import percent
 from petkit.report.study import write_study_report
 from petkit.stages import ADAPT
+from petkit.taskspec import label_words, task_digest
 from petkit.wording import many, verb
 
 __all__ = ["SCHEMA", "build_report", "task_entries", "write_report"]
@@ -59,8 +61,18 @@ def build_report(
     correct: dict[tuple[str, int | None, int, int, str], npt.NDArray[np.bool_]] = {
         group.cell(method): results.correct(group, method) for group, method in pairs
     }
-    primary, tasks, seed = study["primary"], task_entries(asked, facts), asked.settings.seed
-    found = conclude(cells, correct, methods=asked.methods, tasks=tasks, metric=primary["metric"], level=primary["level"], seed=seed)
+    primary, tasks = study["primary"], task_entries(asked, facts)
+    found = conclude(
+        cells,
+        correct,
+        methods=asked.methods,
+        tasks=tasks,
+        metric=primary["metric"],
+        level=primary["level"],
+        seed=asked.settings.seed,
+        draw=study["draw"],
+        shared=shares(tasks),
+    )
     return {
         "schema": SCHEMA,
         "kind": "study",
@@ -69,9 +81,9 @@ def build_report(
         "tasks": tasks,
         "cells": cells,
         **{name: found[name] for name in ("summary", "comparisons", "power")},
-        "gain_from_development": development_gain(results, level=primary["level"]) if asked.development else None,
+        "gain_from_development": development_gain(results, level=primary["level"], draw=study["draw"]) if asked.development else None,
         "errors": [error for plan in asked.tasks for error in _errors(results, plan)],
-        "warnings": [line for plan in asked.tasks for line in warnings(plan, facts[plan.task.name])],
+        "warnings": [line for plan in asked.tasks for line in warnings(plan, facts[plan.task.name], study["draw"])],
         "versions": library_versions(),
         "measured": {**measured, "cells": [results.measured(group, method) for group, method in pairs]},
     }
@@ -96,15 +108,18 @@ def _task(plan: TaskPlan, facts: Mapping[str, Any]) -> dict[str, Any]:
         "labels": list(task.labels),
         "fields": list(task.fields),
         "patterns": [pvp.pattern.name for pvp in task.pvps],
+        "label_words": label_words(task),
+        "specification": task_digest(task),
         "text_language": task.language,
         "data": {name: value for name, value in facts.items() if name != "notes"},
         "splits": [
-            {name: getattr(split, name) for name in ("shots", "split", "name", "hash", "rows", "class_counts")} for split in plan.splits
+            {name: getattr(split, name) for name in ("shots", "split", "name", "hash", "rows", "class_counts", "shared")}
+            for split in plan.splits
         ],
     }
 
 
-def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
+def warnings(plan: TaskPlan, facts: Mapping[str, Any], draw: str) -> Iterator[str]:
     """What a reader of the report should know of a task's rows. Where splits are given, ``facts["train"]`` is None: nothing is drawn."""
     name, given = plan.task.name, facts["train"] is None
     for part, count in facts["duplicates"].items():
@@ -125,10 +140,17 @@ def warnings(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:
     lacking = [split for split in plan.splits if 0 in split.class_counts]
     if lacking:
         yield f"{name}: in {len(lacking)} of {many(len(plan.splits), 'split')} some label has no row."
-    repeated = len(plan.splits) - len({split.hash for split in plan.splits})
-    if repeated:
+    yield from alike_lines(name, plan.splits, facts["train"], draw)
+    if repeated := _repeated(plan.splits):
         yield f"{name}: {many(repeated, 'split')} {verb(repeated, 'hold')} the same rows as another one."
     yield from facts.get("notes", ())
+
+
+def _repeated(splits: Sequence[Split]) -> int:
+    """Splits that hold the same rows as another one; those are left out of which it is said that all do."""
+    by_shots = [[split for split in splits if split.shots == shots] for shots in dict.fromkeys(split.shots for split in splits)]
+    known = [split.hash for some in by_shots if not identical(some) for split in some]
+    return len(known) - len(set(known))
 
 
 def _of_labels(plan: TaskPlan, facts: Mapping[str, Any]) -> Iterator[str]:

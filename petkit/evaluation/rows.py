@@ -11,6 +11,7 @@ import numpy as np
 
 from petkit.data import Reading, normalise, read_rows, separate
 from petkit.errors import DataError, raise_problems
+from petkit.evaluation.alike import with_shared
 from petkit.evaluation.grid import Split
 from petkit.evaluation.sources import GivenSplit, Sources
 from petkit.evaluation.splits import SplitRows, drawn_splits, duplicates, nominal_shots, split_of
@@ -85,7 +86,7 @@ def read_task(
     nothing, given = train.select([]), bool(sources.given)
     candidates, walled = separate(nothing, train, tested, allow_overlap=False), separate(nothing, pool, tested, allow_overlap=False)
     raw = _limited(walled.pool, pool_limit * len(task.labels), draws.seed, "pool")
-    made = _splits(task, sources.given, candidates.pool, draws, rows_of)
+    made = with_shared(_splits(task, sources.given, candidates.pool, draws, rows_of))
     overlap = _refuse_overlap(made, tested, allow_overlap)
     learned = [one.train for one in made] if given else [candidates.pool]
     facts = {

@@ -12,7 +12,10 @@ from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, SHARES, clipped, method_name, most_different, number, shots_name
 from petkit.wording import many, verb
 
-__all__ = ["CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "choices_sentence", "comparison_sentence", "power_sentence"]
+__all__ = ["ALIKE", "CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "choices_sentence", "comparison_sentence", "power_sentence"]
+
+ALIKE: Final = "splits too alike"
+"""The verdict on a comparison over splits that share too many of their labelled rows."""
 
 ROWS_LABEL: Final = "for these splits only"
 
@@ -27,15 +30,16 @@ NO_CHOICE: Final = "No method has more than one seed or pattern to choose among,
 Entry = Mapping[str, Any]
 
 
-def comparison_sentence(found: Entry, *, level: float, tasks: int, tests: int) -> str:
+def comparison_sentence(found: Entry, *, level: float, tasks: int, tests: int, draw: str) -> str:
     """One comparison, from a's point of view.
 
     Args:
         found: the comparison as report.json has it, with its verdict.
         tasks: over how many tasks it is a mean (where ``task`` is None). tests: how many comparisons were corrected together.
+        draw: how labelled rows were drawn, as report.json has it.
     """
     where = found["task"] if found["task"] is not None else f"Mean of {tasks} tasks{_without(found.get('left_out'))}"
-    return f"{where}, {shots_name(found['shots'])}: {_said(found, level, tests)}."
+    return f"{where}, {shots_name(found['shots'], draw)}: {_said(found, level, tests)}."
 
 
 def _without(tasks: Sequence[str] | None) -> str:
@@ -51,6 +55,8 @@ def _said(found: Entry, level: float, tests: int) -> str:
     a, b, metric = method_name(found["a"]), method_name(found["b"]), found["metric"]
     if found["verdict"] == "too few splits":
         return _on_one_split(found, a, b)
+    if found["verdict"] == ALIKE:
+        return _on_alike_splits(found, a, b, level)
     gain, ends = _oriented(found)
     times = found["wins"] if gain > 0 else found["splits"] - found["wins"] - found["ties"]
     side = gain if gain > 0 else -gain
@@ -90,6 +96,14 @@ def _on_one_split(found: Entry, a: str, b: str) -> str:
     gain = -difference if metric in LOWER_IS_BETTER else difference
     known = f"is {_amount(metric, abs(gain))} {_above(metric, gain)} {b}" if gain else f"and {b} come out the same"
     return f"{a} {known} on the only split; that tells nothing of other labelled rows"
+
+
+def _on_alike_splits(found: Entry, a: str, b: str, level: float) -> str:
+    metric, of = found["metric"], "two of them" if found["task"] is not None else "in one of the tasks two of them"
+    between = (
+        f"{_signed(metric, found['difference'])}{_interval(metric, found['interval'], level)}, {a} ahead on {_of(found['wins'], found)}"
+    )
+    return f"nothing is decided between {a} and {b}: {between}; {of} share {100 * found['shared']:.0f} % of their labelled rows on average"
 
 
 def _above(metric: str, gain: float) -> str:
@@ -158,6 +172,7 @@ def power_sentence(
     most: int | None = None,
     single: Sequence[str] = (),
     means: bool = False,
+    alike: Sequence[str] = (),
     detect: float = 0.8,
 ) -> str:
     """What a study of this size can tell at all.
@@ -165,8 +180,11 @@ def power_sentence(
     Args:
         splits: the fewest of any task that has several; one or none if no task has. sizes: the detectable differences of the comparisons.
         tests: how many were corrected together. most: the most splits of any task; None for as many. single: what has one split
-        beside tasks with several. means: whether means over tasks are compared too.
+        beside tasks with several. means: whether means over tasks are compared too. alike: what has splits that decide nothing,
+        since they share too many of their rows; they do not count as splits here.
     """
+    if alike and splits < 2:
+        return f"Nothing can be said of other labelled rows: {_too_alike(alike)}."
     if splits < 2:
         over_rows = f"intervals and tests over test rows hold {ROWS_LABEL}"
         return f"With {many(splits, 'split')} nothing can be said of other labelled rows: {over_rows}."
@@ -181,7 +199,14 @@ def power_sentence(
         lines.append(
             f"{'; '.join(single)} {verb(len(single), 'have')} a single split, which tells nothing of other labelled rows{left_out}."
         )
+    if alike:
+        neither = ", nor does a mean over tasks that they have part in" if means else ""
+        lines.append(f"But {_too_alike(alike)}{neither}.")
     return " ".join(lines)
+
+
+def _too_alike(names: Sequence[str]) -> str:
+    return f"splits that share half of their labelled rows or more decide nothing ({'; '.join(names)})"
 
 
 def _flips(splits: int, most: int, level: float, *, means: bool) -> str:
@@ -235,13 +260,13 @@ def _from_to(numbers: Sequence[int]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-def choice_sentence(found: Entry, *, level: float) -> str:
+def choice_sentence(found: Entry, *, level: float, draw: str) -> str:
     """What choosing by development rows would have gained, for one task, number of rows and method.
 
     Args:
-        found: the choice as report.json has it.
+        found: the choice as report.json has it. draw: how labelled rows were drawn, as there.
     """
-    where = f"{found['task']}, {shots_name(found['shots'])}, {method_name(found['method'])}"
+    where = f"{found['task']}, {shots_name(found['shots'], draw)}, {method_name(found['method'])}"
     seeds = f" with {many(found['seeds'], 'seed')} each" if found["what"] != "seed" and found["seeds"] > 1 else ""
     splits, by_splits = many(found["splits"], "split"), found["interval"] is not None
     over = f"mean of {splits}{seeds}" if by_splits else f"{_alike(found['gain'])} of {splits}{seeds}"

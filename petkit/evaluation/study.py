@@ -17,6 +17,7 @@ from petkit.backbones.headcheck import head_notice
 from petkit.compute import accelerator, choose_device, computing_on, default_precision, default_token_budget
 from petkit.data.readers import refuse_empty
 from petkit.errors import DataError, raise_problems
+from petkit.evaluation.alike import alike_notices
 from petkit.evaluation.cells import Results
 from petkit.evaluation.checks import DRAWS, check_asked, check_counts, check_task_rows, unknown_tokens
 from petkit.evaluation.estimate import Speed, measure_speed, seconds_of, text_tokens
@@ -152,8 +153,8 @@ def evaluate(
     reading |= {"encoding": encoding} if encoding is not None else {}
     options: dict[str, Any] = {"test_limit": test_limit, "pool_from_test": pool_from_test}
     rows = _read(loaded, sources, draws, **options, pool_limit=resolved.pool_limit, allow_overlap=allow_overlap, reading=reading)
-    facts, notices = _found(loaded, sources, rows, unknown_tokens(loaded, rows, methods, model, trust_remote_code))
-    check_task_rows(loaded, rows, methods, resolved, model, trust_remote_code)
+    facts, notices = _found(loaded, sources, rows, unknown_tokens(loaded, rows, methods, model, trust_remote_code), how)
+    check_task_rows(loaded, rows, methods, resolved, model, trust_remote_code, how)
     plans = tuple(_task_plan(task, index, rows[index], model, resolved, trust_remote_code) for index, task in enumerate(loaded))
     seed_numbers = tuple(range(resolved.seed, resolved.seed + seeds))
     study = Study(plans, seed_numbers, methods, resolved, preset_of(chosen_preset), calibration_folds, measure_development_gain)
@@ -165,7 +166,7 @@ def evaluate(
 
 
 def _found(
-    tasks: Sequence[Task], sources: Sequence[Sources], rows: Sequence[TaskRows], unknown: Mapping[str, str]
+    tasks: Sequence[Task], sources: Sequence[Sources], rows: Sequence[TaskRows], unknown: Mapping[str, str], draw: str
 ) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
     """What the report and the user are told of each task's rows; ``unknown`` is that of ``unknown_tokens``."""
     facts: dict[str, Mapping[str, Any]] = {}
@@ -173,6 +174,7 @@ def _found(
     for task, files, of in zip(tasks, sources, rows, strict=True):
         facts[task.name] = of.facts
         notices += source_notices(task.name, files, pool=of.facts["sources"]["pool"])
+        notices += alike_notices(f"task {task.name!r}", [one.split for one in of.splits], of.facts["train"], draw)
         if task.name in unknown:
             notices.append(f"task {task.name}: {unknown[task.name]}")
             facts[task.name] = {**of.facts, "notes": [*of.facts["notes"], f"{task.name}: {unknown[task.name]}."]}
@@ -194,7 +196,7 @@ def _carried_out(
     digest, parts = checkpoint_digest(model), _parts(study, checked.rows)
     common = {"model": model, "device": device, "trust_remote_code": checked.trust, "model_digest": digest}
     plan = Plan(study, common, {unit: {name: r.fingerprint() for name, r in of.items()} for unit, of in parts.items()})
-    record = {**checked.asked, "tasks": [task_spec(of.task) for of in study.tasks], "model": model, "device": device, "folds": study.folds}
+    record = {**checked.asked, "tasks": [task_spec(of.task) for of in study.tasks], "model": model, "device": device}
     inputs = {f"{unit}/{name}": value for unit, of in plan.fingerprints.items() for name, value in of.items()} | {"model": digest}
     with RunFolder.open(root, settings=record, inputs=inputs, versions=library_versions(), hardware=accelerator(device)) as run:
         for change in run.version_changes:

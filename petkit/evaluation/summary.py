@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from petkit.evaluation.sentences import ROWS_LABEL, comparison_sentence, power_sentence
+from petkit.evaluation.alike import TOO_ALIKE, Shares
+from petkit.evaluation.sentences import ALIKE, ROWS_LABEL, comparison_sentence, power_sentence
 from petkit.evaluation.statistics import (
     Estimate,
     bootstrap_interval,
@@ -63,6 +64,8 @@ def conclude(
     metric: str = "accuracy",
     level: float = 0.95,
     seed: int = 0,
+    draw: str = "per-class",
+    shared: Shares | None = None,
 ) -> dict[str, Any]:
     """``summary``, ``comparisons`` and ``power`` as petkit/report/schema/study.schema.json has them.
 
@@ -75,14 +78,17 @@ def conclude(
         correct: by (task, shots, split, seed, method), which test rows are right: (N,) bool, a task's rows always in one order.
         methods: in the study's order. metric: which is compared. seed: of the bootstrap over rows.
         tasks: of report.json; the hashes of their splits are read. Tasks that are not there share no labelled rows with another one.
+        draw: how labelled rows were drawn, as report.json has it. shared: how alike splits are (``petkit.evaluation.alike.shares``);
+            those too alike decide nothing, and neither does a mean that they have part in. What is not there is not known.
     """
     tests = _grouped(cells)
     rows = _rows_by_place(correct)
-    compared = _compared(tests, rows, methods, _keys(tasks), metric=metric, level=level, seed=seed)
+    shared = shared or {}
+    compared = _compared(tests, rows, methods, _keys(tasks), metric=metric, level=level, seed=seed, draw=draw, shared=shared)
     return {
         "summary": list(_summary(tests, _row_intervals(rows, level, seed), level)),
         "comparisons": compared,
-        "power": _power(compared, tests, metric=metric, level=level),
+        "power": _power(compared, tests, metric=metric, level=level, draw=draw, shared=shared),
     }
 
 
@@ -169,6 +175,8 @@ def _compared(
     metric: str,
     level: float,
     seed: int,
+    draw: str,
+    shared: Shares,
 ) -> list[dict[str, Any]]:
     """All comparisons: those over all tasks first, then task by task; corrected together."""
     one_by_one = [
@@ -184,8 +192,9 @@ def _compared(
     tasks = [number for _, number in together] + [1] * len(one_by_one)
     family = sum(comparison["splits"] > 1 for comparison in found)
     for comparison, number, p in zip(found, tasks, decisive, strict=True):
+        comparison["shared"] = _shared(comparison, one_by_one, shared)
         comparison["verdict"] = _verdict(comparison, p, level)
-        comparison["sentence"] = comparison_sentence(comparison, level=level, tasks=number, tests=family)
+        comparison["sentence"] = comparison_sentence(comparison, level=level, tasks=number, tests=family, draw=draw)
     return found
 
 
@@ -366,16 +375,32 @@ def _correct(found: Sequence[dict[str, Any]]) -> list[float | None]:
     return decisive
 
 
+def _shared(comparison: Mapping[str, Any], one_by_one: Sequence[Mapping[str, Any]], shared: Shares) -> float | None:
+    """The share of rows that two splits have in common; of a mean over tasks the largest of its tasks. None where it is not known."""
+    without = comparison.get("left_out", ())
+    same = [one for one in one_by_one if all(one[key] == comparison[key] for key in ("shots", "a", "b")) and one["task"] not in without]
+    tasks = [one["task"] for one in same if comparison["task"] in (None, one["task"])]
+    return max((share for task in tasks if (share := shared.get((task, comparison["shots"]))) is not None), default=None)
+
+
+def _too_alike(share: float | None) -> bool:
+    return share is not None and share >= TOO_ALIKE
+
+
 def _verdict(comparison: Mapping[str, Any], p: float | None, level: float) -> str:
     """From the p that decides; None where there are too few splits."""
     if p is None:
         return "too few splits"
+    if _too_alike(comparison["shared"]):
+        return ALIKE
     if p >= 1 - level:
         return "no difference"
     return "ahead" if (comparison["difference"] > 0) != (comparison["metric"] in LOWER_IS_BETTER) else "behind"
 
 
-def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit], *, metric: str, level: float) -> dict[str, Any]:
+def _power(
+    compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit], *, metric: str, level: float, draw: str, shared: Shares
+) -> dict[str, Any]:
     """What a study of this size can tell: differences that a comparison finds with 80 % probability, alone and as the first of all."""
     family = sum(comparison["splits"] > 1 for comparison in compared)
     entries = []
@@ -388,23 +413,28 @@ def _power(compared: Sequence[Mapping[str, Any]], tests: Mapping[Place, BySplit]
             }
         )
     counts = _splits_by_place(tests)
-    several = [n for n in counts.values() if n > 1]
-    fewest, most = min(several or counts.values(), default=0), max(counts.values(), default=0)
+    alike = [place for place, n in counts.items() if n > 1 and _too_alike(shared.get(place))]
+    several = [n for place, n in counts.items() if n > 1 and place not in alike]
+    fewest, most = min(several or counts.values(), default=0), max(several or counts.values(), default=0)
     single = [place for place, n in counts.items() if several and n == 1]
     sizes = [entry["difference"] for entry in entries if entry["difference"] is not None]
     means = any(comparison["task"] is None for comparison in compared)
-    told = {"metric": metric, "level": level, "tests": family, "most": most, "single": _names(single, counts), "means": means}
+    told = {"metric": metric, "level": level, "tests": family, "most": most, "means": means}
+    told |= {"single": _names(single, counts, draw), "alike": _names(alike, counts, draw)}
     return {
         "splits": fewest,
         "most_splits": most,
         "single_split": [{"task": task, "shots": shots} for task, shots in single],
+        "alike_splits": [{"task": task, "shots": shots} for task, shots in alike],
         "smallest_sign_flip_p": smallest_sign_flip_p(fewest),
-        "sentence": power_sentence(fewest, sizes, **told),
+        "sentence": power_sentence(fewest if several or not alike else 0, sizes, **told),
         "detectable": entries,
     }
 
 
 def _detectable(comparison: Mapping[str, Any], alpha: float) -> float | None:
+    if comparison["verdict"] == ALIKE:
+        return None
     if "strata" not in comparison:
         return detectable(sd(comparison["differences"]), comparison["splits"], alpha=alpha)
     error, freedom = comparison["standard_error"], comparison["degrees_of_freedom"]
@@ -419,7 +449,7 @@ def _splits_by_place(tests: Mapping[Place, BySplit]) -> dict[tuple[str, int | No
     return found
 
 
-def _names(places: Sequence[tuple[str, int | None]], every: Iterable[tuple[str, int | None]]) -> list[str]:
+def _names(places: Sequence[tuple[str, int | None]], every: Iterable[tuple[str, int | None]], draw: str) -> list[str]:
     """Tasks by name; with the number of rows where only some of a task's numbers are meant."""
     others = {task for task, shots in every if (task, shots) not in places}
-    return list(dict.fromkeys(f"{task}, {shots_name(shots)}" if task in others else task for task, shots in places))
+    return list(dict.fromkeys(f"{task}, {shots_name(shots, draw)}" if task in others else task for task, shots in places))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,11 @@ class FinetuneResult:
 def finetune(
     kind: str,
     *,
-    model: str,
-    train: str,
+    model: str | PathLike[str],
+    train: str | PathLike[str],
     out: str | Path,
-    test: str | None = None,
-    development: str | None = None,
+    test: str | PathLike[str] | None = None,
+    development: str | PathLike[str] | None = None,
     settings: FinetuneSettings | None = None,
     allow_overlap: bool = False,
     encoding: str | None = None,
@@ -86,15 +87,15 @@ def finetune(
     told: list[str] = []
     chosen, root = kind_of(kind), Path(out).absolute()  # whatever the working directory is meanwhile
     given = settings or FinetuneSettings()
-    model, resolved = as_recorded(root, model), _on_this_machine(root, given.resolved(kind))
+    model, resolved = as_recorded(root, fspath(model)), _on_this_machine(root, given.resolved(kind))
     config, tokenizer = open_config(model, chosen.model_types), open_tokenizer(model)
     resolved = _fitting(model, config, tokenizer, given, resolved)
     check_strategy({"strategy": resolved.strategy}, model)
     read = partial(chosen.read, settings=resolved, encoding=ENCODING if encoding is None else encoding, quotes=quotes)
-    rows = {"train": read(train), "test": read(test) if test is not None else []}
+    rows = {"train": read(fspath(train)), "test": read(fspath(test)) if test is not None else []}
     facts = chosen.facts(rows["train"], rows["test"], resolved)
     if development is not None:
-        rows["development"] = read(development)
+        rows["development"] = read(fspath(development))
         _check_development(chosen, rows, resolved)
         resolved = _left_open(resolved, given)
     overlaps = {

@@ -180,6 +180,10 @@ class FinetuneSettings:
             (is_legal(self.strategy), f"strategy is {self.strategy!r}; {legal_forms(self.strategy, FORMS)}"),
         ]
 
+    def _own_columns(self, *names: str, kind: str) -> bool:
+        """Whether one of these columns is another than the recipe's."""
+        return any(getattr(self, name) not in (None, RECIPES[kind][name]) for name in names)
+
     def _rules(self, kind: str) -> list[tuple[bool, str]]:
         columns = self.fields or ()
         match kind:
@@ -192,6 +196,10 @@ class FinetuneSettings:
                 return [
                     (len(columns) >= 1, "fields (--text-column) is empty; name the columns of the texts"),
                     _all_named(columns),
+                    (
+                        self.target != "answer" or not self._own_columns("fields", "label_column", kind=kind),
+                        "target answer reads columns called question, context and answers; --text-column and --label-column are not for it",
+                    ),
                     (self.target in TARGETS, f"target is {self.target!r}; {legal_are(self.target, TARGETS)}"),
                     ((self.longest_target or 0) >= 1, f"longest_target is {self.longest_target}; at least 1 is legal"),
                     ((self.beams or 0) >= 1, f"beams is {self.beams}; at least 1 is legal"),
@@ -202,6 +210,10 @@ class FinetuneSettings:
                     ((self.n_best or 0) >= 1, f"n_best is {self.n_best}; at least 1 is legal"),
                     ((self.longest_answer or 0) >= 1, f"longest_answer is {self.longest_answer}; at least 1 is legal"),
                     (math.isfinite(self.null_threshold or 0.0), f"null_threshold is {self.null_threshold}; a number is legal"),
+                    (
+                        self.no_answer or not self.null_threshold,
+                        f"null_threshold is {self.null_threshold}, and every question has an answer; it goes with --no-answer (no_answer)",
+                    ),
                 ]
             case _:
                 return [_stride_rule(self.stride, self.max_length)]

@@ -68,10 +68,10 @@ class Translator(nn.Module):
         parts = (self.source, encoder.embed_positions, first.q_proj, first.k_proj, first.v_proj)
         return [parameter for part in parts for parameter in part.parameters()]
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """BART into ``folder/bart``, the source encoder into ``folder/source``; plain transformers opens both."""
-        self.bart.save_pretrained(str(folder / "bart"))
-        self.source.save_pretrained(str(folder / "source"))
+        self.bart.save_pretrained(str(Path(folder) / "bart"))
+        self.source.save_pretrained(str(Path(folder) / "source"))
 
 
 def new_translator(bart: Any, *, vocabulary: int, pad_id: int, layers: int = 6, seed: int = 0) -> Translator:

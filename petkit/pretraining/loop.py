@@ -20,7 +20,7 @@ from petkit.errors import DataError, ModelError
 from petkit.objectives import Vocabulary, share, stream
 from petkit.pretraining.curves import Curves, TensorBoard
 from petkit.pretraining.packing import PairedRows, RowSource
-from petkit.pretraining.ranks import ranks
+from petkit.pretraining.ranks import first_says_why, means_of_all, ranks
 from petkit.pretraining.settings import PretrainSettings
 from petkit.pretraining.tasks import Task, Updates, measured_form, rows_and_tokens, task_rates
 from petkit.training import Trained, autocast, train
@@ -93,18 +93,20 @@ class Course:
                 self._report(step, means, curves, board)
 
         options: dict[str, Any] = {} if here.first else {"checkpoint_seconds": math.inf}  # the others read, and never write
-        return train(
-            self.joint,
-            losses,
-            self.settings.training(),
-            seed=self.settings.seed,
-            stage="pretrain" if here.first else f"pretrain, rank {here.rank}",
-            checkpoint=context.work / CHECKPOINT_FILE,
-            before_step=self._before_step,
-            on_step=on_step,
-            log_every=max(1, min(50, self.settings.steps // 20)),
-            **options,
-        )
+        with first_says_why():  # losses are those of all processes, so where they diverge all end
+            return train(
+                self.joint,
+                losses,
+                self.settings.training(),
+                seed=self.settings.seed,
+                stage="pretrain" if here.first else f"pretrain, rank {here.rank}",
+                checkpoint=context.work / CHECKPOINT_FILE,
+                before_step=self._before_step,
+                on_step=on_step,
+                log_every=max(1, min(50, self.settings.steps // 20)),
+                pooled=means_of_all if here.size > 1 else None,
+                **options,
+            )
 
     def _losses(self, module: nn.Module, step: int, micro: int) -> dict[str, Tensor]:
         here, parts = ranks(), self.settings.accumulate

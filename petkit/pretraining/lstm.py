@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from petkit.errors import ModelError, SettingsError, raise_problems
-from petkit.files import read_json_checked, read_tensors_checked, write_json, write_tensors
+from petkit.files import DamagedFileError, make_directory, read_json_checked, read_tensors_checked, write_json, write_tensors
 from petkit.objectives import IGNORED, CausalBatch, preset
 from petkit.objectives.rows import BoolArray, IntArray
 from petkit.tensors import on
@@ -191,16 +191,21 @@ class LstmLearner(nn.Module):
             found[name] = self.model.vocab_logits(hidden), on(targets, device)
         return found
 
-    def save(self, folder: Path, *, half: bool = False) -> None:
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
         """Write ``model.safetensors``, in half precision if asked, and ``config.json``; ``load_lstm`` opens them."""
-        state = self.model.state_dict()
+        folder, state = Path(folder), self.model.state_dict()
+        make_directory(folder)
         write_tensors(folder / "model.safetensors", {name: value.half() if half else value for name, value in state.items()})
         write_json(folder / "config.json", {"model_type": _KIND, **asdict(self.model.config)})
 
 
-def load_lstm(folder: Path) -> LstmLanguageModel:
+def load_lstm(folder: str | Path) -> LstmLanguageModel:
     """The model of a folder that ``LstmLearner.save`` wrote, in float32 and evaluation mode. Raises ModelError on any other folder."""
-    config = read_json_checked(folder / "config.json")
+    folder = Path(folder)
+    try:
+        config = read_json_checked(folder / "config.json")
+    except DamagedFileError as error:
+        raise ModelError(f"model '{folder}' has no config.json that can be read; give a folder that LstmLearner.save wrote") from error
     if (kind := config.pop("model_type", None)) != _KIND:
         raise ModelError(f"model '{folder}' has the model type {kind!r}; legal is {_KIND}")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,12 +11,25 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from petkit.errors import SettingsError, UserError
 from petkit.memory import memory_explained
 
-__all__ = ["Dismissed", "Ranks", "awaited", "in_turn", "joined", "leading", "ranks", "summon", "tell", "together"]
+__all__ = [
+    "Dismissed",
+    "Ranks",
+    "awaited",
+    "first_says_why",
+    "in_turn",
+    "joined",
+    "leading",
+    "means_of_all",
+    "ranks",
+    "summon",
+    "tell",
+    "together",
+]
 
 T = TypeVar("T")
 
@@ -119,6 +132,24 @@ def in_turn(work: Callable[[], T]) -> T:
     first = ranks().first
     found = together(lambda: work() if first else None)
     return together(lambda: found if found is not None else work())
+
+
+@contextmanager
+def first_says_why() -> Iterator[None]:
+    """For mistakes that all ranks meet at once: rank 0 raises its own, the others ``Dismissed``."""
+    try:
+        yield
+    except UserError as error:
+        if ranks().first:
+            raise
+        raise Dismissed(*_failure(error)) from error
+
+
+def means_of_all(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Scalars by name, float32 and without gradients: their means over all ranks, which all have to call it with the same names."""
+    held = torch.stack([value.detach().float() for value in values.values()])
+    distributed.all_reduce(held)
+    return dict(zip(values, (held / ranks().size).unbind(), strict=True))
 
 
 def _failure(error: Exception) -> tuple[str, int]:

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from petkit.backbones.modelfiles import resolve
 from petkit.compute import accelerator, choose_device, computing, computing_on, resumed_threads
 from petkit.data.text import ENCODING
+from petkit.errors import SettingsError
 from petkit.executors import OnEvent, run_all, silent
 from petkit.files import DamagedFileError, write_bytes
 from petkit.memory import memory_explained
@@ -209,9 +211,9 @@ def _first_part(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def run_pretraining(
-    sources: Sequence[str],
+    sources: Sequence[str | PathLike[str]],
     settings: PretrainSettings,
-    out: str,
+    out: str | PathLike[str],
     *,
     column: str = "text",
     encoding: str = ENCODING,
@@ -234,21 +236,24 @@ def run_pretraining(
         on_event: told of the progress. on_notice: told, once each, what the user should know.
 
     Settings of the device ``auto`` take the GPU where there is one. Returns the figures of ``pretrain`` and ``model``, the checkpoint's
-    folder; on other ranks than 0 an empty dictionary. Where the run is refused, these raise ``petkit.pretraining.ranks.Dismissed``.
+    folder; on other ranks than 0 an empty dictionary. Raises SettingsError for sources that are one string and no list. Where the run is
+    refused, other ranks raise ``petkit.pretraining.ranks.Dismissed``.
     """
+    if isinstance(sources, str | PathLike):
+        raise SettingsError(f"sources is {str(sources)!r}; a list such as {[str(sources)]!r} is legal")
     settings = replace(settings, device=choose_device(settings.device))
     with joined(settings.device) as here:
         together(partial(_check, settings, here.size))
         if not here.first:
             return _follow()
         with leading():
-            out = str(Path(out).absolute())  # whatever the working directory is meanwhile
-            settings = replace(settings, threads=resumed_threads(Path(out), settings.threads))
-            reading = {"sources": list(sources), "column": column, "encoding": encoding, "half": half}
+            root = Path(out).absolute()  # whatever the working directory is meanwhile
+            settings = replace(settings, threads=resumed_threads(root, settings.threads))
+            reading = {"sources": [fspath(source) for source in sources], "column": column, "encoding": encoding, "half": half}
             reading |= {} if quotes else {"quotes": False}  # left out otherwise: as in runs that were made before there was a choice
             aside = {"cache": cache, "tensorboard": tensorboard, "workers": settings.workers}
             settings = replace(settings, workers=PretrainSettings.workers)  # the same in every record and key
-            return _lead(settings, reading, aside, out, on_event=on_event, on_notice=on_notice)
+            return _lead(settings, reading, aside, str(root), on_event=on_event, on_notice=on_notice)
 
 
 def _lead(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from os import PathLike, fspath
 from typing import Any, Final, Literal, get_args
 
 from petkit.choices import legal_are
@@ -96,6 +97,11 @@ class PretrainSettings:
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("init", "tokenizer", "teacher"):
+            if isinstance(path := getattr(self, name), PathLike):
+                object.__setattr__(self, name, fspath(path))
+        if isinstance(self.objectives, str):
+            raise SettingsError(f"objectives is {self.objectives!r}, one string; a tuple such as {(self.objectives,)!r} is legal")
         problems = [problem for holds, problem in self._rules() if not holds]
         for check in (self._check_objectives, self.training):
             try:
@@ -134,6 +140,14 @@ class PretrainSettings:
             (self.mixing in get_args(Mixing), f"mixing is {self.mixing!r}; {legal_are(self.mixing, get_args(Mixing))}"),
             (self.mix_cap is None or self.mix_cap >= 1, f"mix_cap is {self.mix_cap}; at least 1 is legal"),
             (self.mix_temperature > 0, f"mix_temperature is {self.mix_temperature}; above 0 is legal"),
+            (
+                self.mixing != "equal" or (self.mix_cap is None and self.mix_temperature == 1),
+                "mix_cap and mix_temperature go with mixing proportional; equal leaves them nothing to say",
+            ),
+            (
+                not self.keep or (self.init is None and self.tokenizer is None),
+                "keep (--keep-words) is for a new tokenizer; init and tokenizer have one that is made",
+            ),
             (0 < self.held_out < 1, f"held_out is {self.held_out}; a share between 0 and 1 is legal"),
             (self.measure_every is None or self.measure_every >= 0, f"measure_every is {self.measure_every}; 0 or more is legal"),
             (0 <= self.dropout < 1, f"dropout is {self.dropout}; a share from 0 to below 1 is legal"),

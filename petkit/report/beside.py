@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -115,7 +116,11 @@ def _studies(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any
                 gap = difference(row, base, paired=same_splits(report, first, task, shots), level=primary["level"])
                 cell |= {"difference": gap.value, "interval": gap.interval, "how": gap.how} if gap else {}
             cells.append(cell)
-        yield {"what": f"{task}, {shots_name(shots)}: {method_name(method)}", "metric": primary["metric"], "cells": cells}
+        yield {
+            "what": f"{task}, {shots_name(shots, first['study']['draw'])}: {method_name(method)}",
+            "metric": primary["metric"],
+            "cells": cells,
+        }
 
 
 def _with_differences(cells: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
@@ -131,7 +136,36 @@ def _settings(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str | 
     values = {name: flat(_made(report)) for name, report in reports.items()}
     names = sorted({name for found in values.values() for name in found})
     every = {name: [found.get(name) for found in values.values()] for name in names}
-    return {name: found for name, found in every.items() if len(set(found)) > 1}
+    return {name: found for name, found in every.items() if len(set(found)) > 1} | _of_tasks(reports)
+
+
+def _of_tasks(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str | None]]:
+    """What differs in tasks that several studies have, like ``_settings``; what a study does not know, or lacks the task of, is None."""
+    found: dict[str, list[str | None]] = {}
+    studies = [{task["name"]: _asked(task) for task in report.get("tasks", ())} for report in reports.values()]
+    for task in dict.fromkeys(name for study in studies for name in study):
+        for what in dict.fromkeys(what for study in studies for what in study.get(task, ())):
+            values = [study.get(task, {}).get(what) for study in studies]
+            if len(set(values) - {None}) > 1:
+                found[f"tasks.{task}.{what}"] = values
+    return found
+
+
+def _asked(task: Mapping[str, Any]) -> dict[str, str | None]:
+    """What a study says of a task's questions and rows; the labels and the test rows are the same, or nothing is compared."""
+    words = list(dict.fromkeys(_text(of) for of in task.get("label_words", ())))
+    return {
+        "fields": _text(task["fields"]),
+        "patterns": _text(task["patterns"]),
+        "label_words": ", ".join(words) or None,
+        "specification": task.get("specification"),
+        **{f"hashes.{part}": (task["data"][part] or {}).get("fingerprint") for part in ("train", "pool")},
+    }
+
+
+def _text(value: Any) -> str:
+    """JSON in one form that can be read in every script."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _made(report: Mapping[str, Any]) -> dict[str, Any]:

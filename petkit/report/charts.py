@@ -1,6 +1,7 @@
 """The figures of a study: learning curves, patterns before and after, generations, reliability. Each returns an SVG element.
 
-Every method has its own marker, line and colour in every figure, so that none is told by colour alone.
+Every method has its own marker, line and colour in every figure, so that none is told by colour alone. ``draw`` is that of the
+study, as report.json has it: what titles and axes say of labelled rows depends on it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from petkit.report.drawing import INK, SERIES, figure, svg
-from petkit.report.names import METHOD_NAMES, METRIC_NAMES, SHARES, method_name, percent, shots_name, spread
+from petkit.report.names import METHOD_NAMES, METRIC_NAMES, SHARES, method_name, on_average, percent, shots_name, spread
 from petkit.report.view import Generation, Patterns, Reliability, ScoreTable
 from petkit.report.words import SPREAD
 
@@ -30,12 +31,12 @@ def _style(method: str, others: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def draw_methods(table: ScoreTable, *, name: str) -> str:
+def draw_methods(table: ScoreTable, *, name: str, draw: str = "per-class") -> str:
     """A metric with intervals of one task: curves over the number of labelled rows, or one line per method if there is one number only."""
-    return _curves(table, name) if len(table.shots) > 1 and None not in table.shots else _dots(table, name)
+    return _curves(table, name, draw) if len(table.shots) > 1 and None not in table.shots else _dots(table, name, draw)
 
 
-def _curves(table: ScoreTable, name: str) -> str:
+def _curves(table: ScoreTable, name: str, draw: str) -> str:
     methods = [method for method, _ in table.rows]
     with figure(440, 290 + 17 * ((len(methods) + 1) // 2)) as (found, axes):
         for number, (method, row) in enumerate(table.rows):
@@ -45,14 +46,14 @@ def _curves(table: ScoreTable, name: str) -> str:
             look = {"label": method_name(method), "markersize": 5, "linewidth": 1.6, "elinewidth": 1, "capsize": 2}
             axes.errorbar(xs, means, yerr=_bars(table, [e for _, e in known]), **look, **_style(method, methods))
         axes.set_xticks(range(len(table.shots)), [str(k) for k in table.shots])
-        axes.set_xlabel("labelled rows per label")
+        axes.set_xlabel(f"labelled rows per label{on_average(draw)}")
         axes.set_ylabel(_axis(table))
         found.legend(loc="outside lower center", ncols=2, frameon=False)
         title = f"{table.task}: {METRIC_NAMES[table.metric]} by number of labelled rows"
-        return svg(found, name=name, title=title, text=_in_words(table))
+        return svg(found, name=name, title=title, text=_in_words(table, draw))
 
 
-def _dots(table: ScoreTable, name: str) -> str:
+def _dots(table: ScoreTable, name: str, draw: str) -> str:
     rows = [(method, row[-1]) for method, row in table.rows if row[-1] is not None and row[-1]["mean"] is not None]
     with figure(440, 80 + 28 * len(rows)) as (found, axes):
         for place, (method, entry) in enumerate(reversed(rows)):
@@ -63,8 +64,8 @@ def _dots(table: ScoreTable, name: str) -> str:
         axes.set_yticks(range(len(rows)), [method_name(method) for method, _ in reversed(rows)])
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlabel(_axis(table))
-        title = f"{table.task}: {METRIC_NAMES[table.metric]}, {shots_name(table.shots[-1])}"
-        return svg(found, name=name, title=title, text=_in_words(table))
+        title = f"{table.task}: {METRIC_NAMES[table.metric]}, {shots_name(table.shots[-1], draw)}"
+        return svg(found, name=name, title=title, text=_in_words(table, draw))
 
 
 def _scale(table: ScoreTable) -> int:
@@ -84,16 +85,16 @@ def _bars(table: ScoreTable, entries: Sequence[Mapping[str, Any]]) -> list[list[
     return [below, [max(0.0, _scale(table) * (high - entry["mean"])) for entry, (_, high) in pairs]]
 
 
-def _in_words(table: ScoreTable) -> str:
+def _in_words(table: ScoreTable, draw: str) -> str:
     parts = []
     for method, row in table.rows:
         known = zip(table.shots, row, strict=True)
-        values = ", ".join(f"{shots_name(k)} {spread(table.metric, e['mean'], e['sd_splits'])}" for k, e in known if e is not None)
+        values = ", ".join(f"{shots_name(k, draw)} {spread(table.metric, e['mean'], e['sd_splits'])}" for k, e in known if e is not None)
         parts.append(f"{method_name(method)}: {values}.")
     return f"{_axis(table)}, {SPREAD}. " + " ".join(parts)
 
 
-def draw_patterns(found: Patterns, *, name: str) -> str:
+def draw_patterns(found: Patterns, *, name: str, draw: str = "per-class") -> str:
     """Accuracy of each pattern before and after training, joined by a line."""
     rows = list(reversed(found.rows))
     with figure(440, 100 + 26 * len(rows)) as (drawn, axes):
@@ -112,11 +113,11 @@ def draw_patterns(found: Patterns, *, name: str) -> str:
         words = "; ".join(
             f"pattern {i}: {percent(b) or 'not known'} before, {percent(a) or 'not known'} after" for i, _, b, a in found.rows
         )
-        title = f"{found.task}: patterns before and after training ({method_name(found.method)}, {shots_name(found.shots)})"
+        title = f"{found.task}: patterns before and after training ({method_name(found.method)}, {shots_name(found.shots, draw)})"
         return svg(drawn, name=name, title=title, text=f"Accuracy in percent. {words}.")
 
 
-def draw_generations(found: Sequence[Generation], *, name: str) -> str:
+def draw_generations(found: Sequence[Generation], *, name: str, draw: str = "per-class") -> str:
     """Ensemble accuracy on test rows, accuracy of its labels on the raw rows and of the rows chosen from them, by generation."""
     columns = (
         ("ensemble", "ensemble, test rows"),
@@ -138,11 +139,11 @@ def draw_generations(found: Sequence[Generation], *, name: str) -> str:
             f"raw rows {percent(entry.pool_accuracy) or 'not known'}, chosen rows {percent(entry.set_accuracy) or 'not known'}."
             for entry in found
         )
-        title = f"{found[0].task}: generations of {method_name(found[0].method)}, {shots_name(found[0].shots)}"
+        title = f"{found[0].task}: generations of {method_name(found[0].method)}, {shots_name(found[0].shots, draw)}"
         return svg(drawn, name=name, title=title, text=f"Accuracy in percent. {words}")
 
 
-def draw_reliability(found: Reliability, *, name: str) -> str:
+def draw_reliability(found: Reliability, *, name: str, draw: str = "per-class") -> str:
     """Accuracy against confidence before and after temperature scaling; on the diagonal the two agree."""
     with figure(300, 310) as (drawn, axes):
         axes.plot([0, 100], [0, 100], color=INK, alpha=0.5, linewidth=1, linestyle=":")
@@ -162,7 +163,7 @@ def draw_reliability(found: Reliability, *, name: str) -> str:
         drawn.legend(loc="outside lower center", ncols=2, frameon=False)
         after = "" if found.ece_scaled is None else f", after scaling {percent(found.ece_scaled)}"
         over = ", mean over splits and seeds" if found.cells > 1 else ""
-        title = f"{found.task}: reliability of {method_name(found.method)}, {shots_name(found.shots)}"
+        title = f"{found.task}: reliability of {method_name(found.method)}, {shots_name(found.shots, draw)}"
         return svg(
             drawn,
             name=name,

@@ -9,23 +9,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from petkit.errors import RunError, raise_problems
-from petkit.evaluation.grid import SEEDLESS
+from petkit.evaluation.alike import too_alike
+from petkit.evaluation.grid import SEEDLESS, pooled
 from petkit.evaluation.statistics import holm, sd, smallest_permutation_p, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
 from petkit.report.names import METRIC_NAMES, TINY, difference_interval, method_name, number, shots_name
+from petkit.wording import verb
 
-__all__ = ["Difference", "check_against", "check_comparable", "difference", "regressions", "undecided"]
+__all__ = ["Difference", "check_against", "check_comparable", "difference", "other_questions", "pools_differ", "regressions", "undecided"]
 
 Report = Mapping[str, Any]
 Row = Mapping[str, Any]
 Float = npt.NDArray[np.float64]
+
+
+_ASKED: Final = {"labels": "labels", "fields": "fields", "patterns": "patterns", "label_words": "label words"}
+"""What a study says of what a task asks, and how it is called."""
+
+
+_ALIKE: Final = "; the splits share half of their labelled rows or more: not decided"
 
 
 class Difference(NamedTuple):
@@ -76,6 +85,29 @@ def _short(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)[:12]
 
 
+def other_questions(one: Row, other: Row) -> list[str]:
+    """In what a task of one name, as two studies list it, asks something else; what an older report lacks is not compared.
+
+    >>> one = {"labels": ["n", "p"], "fields": ["text"], "patterns": ["{text} {mask}"], "specification": "a"}
+    >>> other_questions(one, {**one, "patterns": ["{mask}: {text}"], "specification": "b"})
+    ['patterns']
+    >>> other_questions(one, {**one, "specification": "b"})
+    ['inputs of the classifier or the file of the pattern functions']
+    """
+    found = [what for key, what in _ASKED.items() if _differ(one.get(key), other.get(key))]
+    rest = _differ(one.get("specification"), other.get("specification"))
+    return found or (["inputs of the classifier or the file of the pattern functions"] if rest else [])
+
+
+def pools_differ(one: Row, other: Row) -> bool:
+    """Whether a task's raw rows, as two studies list it, are known not to be the same."""
+    return _differ(*((task["data"]["pool"] or {}).get("fingerprint") for task in (one, other)))
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return None not in (one, other) and one != other
+
+
 def check_against(new: Report, old: Report) -> list[str]:
     """Notices on what ``regressions`` will be able to say, before there are any results: ``new`` has its ``study`` and ``tasks`` only.
 
@@ -91,10 +123,35 @@ def check_against(new: Report, old: Report) -> list[str]:
             f"these reports cannot be compared: the earlier one has {METRIC_NAMES[metric]} of none of the new study's methods "
             "on the same task and number of labels"
         )
-    other = [f"{task}, {shots_name(shots)}" for task, shots in common if not same_splits(new, old, task, shots)]
+    draw = new["study"]["draw"]
+    other = [f"{task}, {shots_name(shots, draw)}" for task, shots in common if not same_splits(new, old, task, shots)]
     return [
-        f"{where}: the earlier study had other splits, so differences are not paired, and only larger ones are found" for where in other
+        *(f"{where}: the earlier study had other splits, so differences are not paired, and only larger ones are found" for where in other),
+        *(
+            f"{task}, {shots_name(shots, draw)}: the splits share half of their labelled rows or more, so nothing is called worse by them"
+            for task, shots in common
+            if too_alike(new, task, shots) or too_alike(old, task, shots)
+        ),
+        *_made_otherwise(new, old, {name: [m for *place, m in earlier if place[0] == name and m in methods] for name, _ in common}),
     ]
+
+
+def _made_otherwise(new: Report, old: Report, compared: Mapping[str, list[str]]) -> Iterator[str]:
+    """Notices on tasks that ask something else or have other raw rows than in the earlier study; ``compared``: task -> methods."""
+    earlier = {task["name"]: task for task in old["tasks"]}
+    for task in new["tasks"]:
+        name, adapted = task["name"], [bool(report["study"]["adapt_steps"]) for report in (new, old)]
+        if name not in compared:
+            continue
+        if what := other_questions(task, earlier[name]):
+            yield f"{name}: the earlier study had other {' and '.join(what)}, so a difference may come from these alone"
+        learned = [method_name(m) for m in new["study"]["methods"] if m in pooled(compared[name], adapted=any(adapted))]
+        if learned and pools_differ(task, earlier[name]):
+            now, before = (_short(of["data"]["pool"]["fingerprint"]) for of in (task, earlier[name]))
+            yield (
+                f"{name}: the earlier study had other raw rows (hash {before}, now {now}), which {', '.join(learned)} "
+                f"{verb(len(learned), 'depend')} on, so a difference may come from these alone"
+            )
 
 
 def difference(new: Row, old: Row, *, paired: bool, level: float, row_levels: tuple[float, float] | None = None) -> Difference | None:
@@ -181,17 +238,29 @@ def regressions(new: Report, old: Report, *, level: float | None = None) -> list
         ``how`` (see ``Difference``) and ``sentence``. Raises RunError if the studies cannot be compared.
     """
     level = level or new["study"]["primary"]["level"]
-    return [_regression(*one, level=level) for one in _worse(new, old, level) if _decided(one[3], level)]
+    worse = [one for one in _worse(new, old, level) if _decided(one[3], level)]
+    return [_regression(*one, level=level, draw=new["study"]["draw"]) for one in worse if not _on_alike_splits(one, new, old)]
 
 
 def undecided(new: Report, old: Report, *, level: float | None = None) -> list[dict[str, Any]]:
     """What is worse without being among ``regressions``, since no test over so few splits could have told; arguments and objects as there.
 
-    It got worse by as much on all splits, which allows no t test, and the exact test cannot go below a p that decides nothing.
+    It got worse by as much on all splits, which allows no t test, and the exact test cannot go below a p that decides nothing; or a test
+    would have decided, but over splits that share too many of their rows.
     """
-    level = level or new["study"]["primary"]["level"]
-    worse = _worse(new, old, level)
-    return [_regression(*one, level=level, lacking=True) for one in worse if one[2].interval is None and not _decided(one[3], level)]
+    level, draw = level or new["study"]["primary"]["level"], new["study"]["draw"]
+    found = []
+    for one in _worse(new, old, level):
+        decided, alike = _decided(one[3], level), _on_alike_splits(one, new, old)
+        if (decided and alike) or (one[2].interval is None and not decided):
+            found.append(_regression(*one, level=level, draw=draw, doubt=_ALIKE if alike else _doubt(one[2], one[3])))
+    return found
+
+
+def _on_alike_splits(one: tuple[Row, Row, Difference, float | None], new: Report, old: Report) -> bool:
+    """Whether the test of a pair is one over splits, and those of one of the studies are too alike for any."""
+    after, _, found, _ = one
+    return found.how != "rows" and any(too_alike(report, after["task"], after["shots"]) for report in (new, old))
 
 
 def _decided(p: float | None, level: float) -> bool:
@@ -220,15 +289,16 @@ def _pairs(new: Report, old: Report, level: float) -> Iterator[tuple[Row, Row, D
                 yield row, before, found
 
 
-def _regression(after: Row, before: Row, found: Difference, p: float | None, *, level: float, lacking: bool = False) -> dict[str, Any]:
-    """One object of ``regressions``, or with ``lacking`` of ``undecided``."""
+def _regression(after: Row, before: Row, found: Difference, p: float | None, *, level: float, draw: str, doubt: str = "") -> dict[str, Any]:
+    """One object of ``regressions``, or with ``doubt`` of ``undecided``."""
     metric = after["metric"]
     ends = difference_interval(metric, found.interval)
     between = f", {100 * level:g} % interval of the difference {ends}" if ends else ""
+    where = f"{after['task']}, {shots_name(after['shots'], draw)}"
     sentence = (
-        f"{after['task']}, {shots_name(after['shots'])}: {method_name(after['method'])} is worse than before {_over(after, found.how)}: "
+        f"{where}: {method_name(after['method'])} is worse than before {_over(after, found.how)}: "
         f"{METRIC_NAMES[metric]} {number(metric, after['mean'])} instead of {number(metric, before['mean'])}{between}"
-        f"{_doubt(found, p) if lacking else ''}."
+        f"{doubt}."
     )
     keys = {name: after[name] for name in ("task", "shots", "method", "metric")}
     values = {"before": before["mean"], "after": after["mean"], "difference": found.value, "interval": found.interval, "p": p}

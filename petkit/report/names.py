@@ -23,6 +23,7 @@ __all__ = [
     "method_name",
     "most_different",
     "number",
+    "on_average",
     "percent",
     "pvalue",
     "shots_name",
@@ -123,13 +124,18 @@ def classifier_name(method: str) -> str:
     return f"classifier ({method})" if method in BASELINES else "classifier"
 
 
-def shots_name(shots: int | None) -> str:
-    """Labelled rows per label; None where the splits were given as they are.
+def shots_name(shots: int | None, draw: str) -> str:
+    """Labelled rows per label; None where the splits were given as they are. ``draw`` is that of the study, as report.json has it.
 
-    >>> shots_name(16), shots_name(None)
-    ('16 per label', 'as given')
+    >>> shots_name(16, "per-class"), shots_name(16, "random"), shots_name(None, "given")
+    ('16 per label', '16 per label on average', 'as given')
     """
-    return "as given" if shots is None else f"{shots} per label"
+    return "as given" if shots is None else f"{shots} per label{on_average(draw)}"
+
+
+def on_average(draw: str) -> str:
+    """What goes behind "per label" where rows are drawn by chance: so many times the labels in all, and some label may have none."""
+    return " on average" if draw == "random" else ""
 
 
 def percent(share: float | None) -> str:

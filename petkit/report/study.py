@@ -40,7 +40,7 @@ def write_study_report(report: Mapping[str, Any], out: Path) -> list[Path]:
 def study_page(report: Mapping[str, Any]) -> str:
     """The HTML page. Without matplotlib its figures are left out, and it says so."""
     drawn, metric = can_draw(), report["study"]["primary"]["metric"]
-    draw = _drawing(drawn)
+    draw = _drawing(drawn, report["study"]["draw"])
     growing = _growing(report)
     first, rest = words.findings(report)
     values = {
@@ -65,7 +65,7 @@ def study_page(report: Mapping[str, Any]) -> str:
         "grids": [(grid, view.shown(grid)) for grid in view.grids(report, metric)],
         "metrics": view.metric_rows(report),
         "patterns": _by_task(_at_most_shots(report, view.patterns(report)), lambda entry: draw(charts.draw_patterns, entry)),
-        "growth": [(draw(charts.draw_generations, found), _caption(found[0])) for found in growing],
+        "growth": [(draw(charts.draw_generations, found), _caption(found[0], report["study"]["draw"])) for found in growing],
         "generations": view.generations(report),
         "confusions": [(task, [entry for entry, _ in found]) for task, found in _by_task(view.confusions(report), lambda _: None)],
         "reliabilities": _by_task(view.reliabilities(report), lambda entry: draw(charts.draw_reliability, entry)),
@@ -83,16 +83,16 @@ def _count(groups: Iterable[tuple[str, list[str]]]) -> int:
     return sum(len(lines) for _, lines in groups)
 
 
-def _caption(found: view.Generation) -> str:
-    return f"{found.task}, {method_name(found.method)}, {shots_name(found.shots)}"
+def _caption(found: view.Generation, draw: str) -> str:
+    return f"{found.task}, {method_name(found.method)}, {shots_name(found.shots, draw)}"
 
 
-def _drawing(drawn: bool) -> Callable[[Callable[..., str], Any], Markup | None]:
-    """Draws a figure under a name of its own, or nothing without matplotlib."""
+def _drawing(drawn: bool, how: str) -> Callable[[Callable[..., str], Any], Markup | None]:
+    """Draws a figure under a name of its own, or nothing without matplotlib. ``how`` labelled rows were drawn, it may have to say."""
     numbers = count(1)
 
     def draw(function: Callable[..., str], found: Any) -> Markup | None:
-        return Markup(function(found, name=f"f{next(numbers)}")) if drawn else None
+        return Markup(function(found, name=f"f{next(numbers)}", draw=how)) if drawn else None
 
     return draw
 

@@ -163,13 +163,13 @@ def score_tables(report: Report, metric: str = "accuracy") -> list[ScoreTable]:
 
 def grids(report: Report, metric: str = "accuracy") -> list[Grid]:
     """One grid for each task, or a single one with the tasks as columns if none has several numbers of shots."""
-    tables = score_tables(report, metric)
+    tables, draw = score_tables(report, metric), report["study"]["draw"]
     if len(tables) > 1 and len({table.shots for table in tables}) == 1 and len(tables[0].shots) == 1:
-        return [_across_tasks(tables)]
-    return [Grid(table.task, metric, tuple(map(shots_name, table.shots)), table.rows) for table in tables]
+        return [_across_tasks(tables, draw)]
+    return [Grid(table.task, metric, tuple(shots_name(k, draw) for k in table.shots), table.rows) for table in tables]
 
 
-def _across_tasks(tables: Sequence[ScoreTable]) -> Grid:
+def _across_tasks(tables: Sequence[ScoreTable], draw: str) -> Grid:
     """The last column is the mean over tasks, for methods that have them all."""
     columns = (*(table.task for table in tables), "mean over tasks")
     rows = []
@@ -178,7 +178,7 @@ def _across_tasks(tables: Sequence[ScoreTable]) -> Grid:
         known = [row["mean"] for row in found if row is not None and row["mean"] is not None]
         mean = {"mean": sum(known) / len(known), "sd_splits": None, "interval_splits": None, "interval_rows": None} if known else None
         rows.append((method, (*found, mean if len(known) == len(found) else None)))
-    return Grid(shots_name(tables[0].shots[0]), tables[0].metric, columns, tuple(rows))
+    return Grid(shots_name(tables[0].shots[0], draw), tables[0].metric, columns, tuple(rows))
 
 
 def metric_rows(report: Report) -> list[tuple[str, int | None, list[tuple[str, list[tuple[str, Row | None]]]]]]:

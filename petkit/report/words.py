@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, shots_name
+from petkit.report.names import METRIC_NAMES, SAME, SHARES, method_name, on_average, shots_name
 from petkit.report.view import same_on_all_splits
 from petkit.wording import many
 
@@ -39,7 +39,7 @@ def headline(report: Mapping[str, Any]) -> str:
     """What was done, in one sentence or two."""
     study = report["study"]
     given = [k for k in study["shots"] if k is not None]
-    rows = f"{_and([str(k) for k in given])} labelled rows per label" if given else "labelled rows as given"
+    rows = f"{_and([str(k) for k in given])} labelled rows per label{_in_all(report, given)}" if given else "labelled rows as given"
     rows += ", or as given" if given and None in study["shots"] else ""
     adapted = f", adapted to the raw text for {study['adapt_steps']} steps" if study["adapt_steps"] else ""
     drawn = {"per-class": "drawn per label", "random": "drawn by chance", "given": "given"}[study["draw"]]
@@ -47,6 +47,13 @@ def headline(report: Mapping[str, Any]) -> str:
         f"{many(len(study['methods']), 'method')} on {many(len(report['tasks']), 'task')}, with {rows}: "
         f"{many(study['splits'], 'split')} ({drawn}) and {many(len(study['seeds']), 'seed')} each. Model: {study['model']}{adapted}."
     )
+
+
+def _in_all(report: Mapping[str, Any], shots: Sequence[int]) -> str:
+    """Of rows that were drawn by chance: that so many per label are a mean, and how many they are where all tasks have as many."""
+    draw, labels = report["study"]["draw"], {len(task["labels"]) for task in report["tasks"]}
+    counted = draw == "random" and len(labels) == 1
+    return on_average(draw) + (f" ({_and([str(k * max(labels)) for k in shots])} in all)" if counted else "")
 
 
 def findings(report: Mapping[str, Any]) -> tuple[list[Group], list[Group]]:
@@ -58,7 +65,7 @@ def findings(report: Mapping[str, Any]) -> tuple[list[Group], list[Group]]:
     rest: dict[str, list[str]] = {}
     for comparison in report["comparisons"]:
         decided = comparison["task"] is None or comparison["verdict"] in ("ahead", "behind")
-        (first if decided else rest).setdefault(where(report, comparison), []).append(_said(comparison))
+        (first if decided else rest).setdefault(where(report, comparison), []).append(_said(comparison, report["study"]["draw"]))
     return list(first.items()), list(rest.items())
 
 
@@ -100,9 +107,9 @@ def whole(name: str, line: str) -> str:
     return f"{name}, {line}"
 
 
-def _said(comparison: Mapping[str, Any]) -> str:
+def _said(comparison: Mapping[str, Any], draw: str) -> str:
     """The sentence from the number of labelled rows on."""
-    shots = f"{shots_name(comparison['shots'])}: "
+    shots = f"{shots_name(comparison['shots'], draw)}: "
     _, found, said = comparison["sentence"].partition(f", {shots}")
     return shots + said if found else str(comparison["sentence"])
 

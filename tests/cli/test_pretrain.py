@@ -58,9 +58,9 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         *("pretrain", "a.txt", "b.jsonl", "--out", "run", "--objective", "distilbert", "--size", "layers=3,hidden=192"),
         *("--keep-words", "sports,terrible", "--keep-words", "zebra", "--steps", "30", "--learning-rate", "0.002", "--mask-rate", "0.3"),
         *("--rows", "16", "--length", "64", "--long-length", "300", "--text-column", "body", "--half", "--seed", "5", "--device", "cpu"),
-        *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mixing", "equal", "--mix-cap", "9", "--mix-temperature", "2"),
+        *("--precision", "bfloat16", "--accumulate", "2", "--separate", "--mix-cap", "9", "--mix-temperature", "2"),
         *("--held-out", "0.2", "--measure-every", "7", "--dropout", "0.3", "--workers", "3", "--gradient-checkpointing", "--compile"),
-        *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big", "--tokenizer", "words"),
+        *("--encoding", "latin-1", "--cache", "kept", "--tensorboard", "--teacher", "big"),
         *("--threads", "3", "--deterministic", "--vocab-size", "5000", "--no-quotes"),
     )
     ((sources, settings, out, options),) = calls
@@ -83,7 +83,6 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         seed=5,
         accumulate=2,
         separate=True,
-        mixing="equal",
         mix_cap=9,
         mix_temperature=2.0,
         held_out=0.2,
@@ -93,10 +92,14 @@ def test_flags_reach_the_settings(calls: list[Any]) -> None:
         gradient_checkpointing=True,
         compile=True,
         teacher="big",
-        tokenizer="words",
         threads=3,
         deterministic=True,
     )
+
+
+def test_a_tokenizer_and_a_way_of_mixing_are_taken(calls: list[Any]) -> None:
+    petkit("pretrain", "a.txt", "--out", "run", "--tokenizer", "words", "--mixing", "equal", "--init", "here", "--device", "cpu")
+    assert (calls[0][1].tokenizer, calls[0][1].mixing, calls[0][1].init) == ("words", "equal", "here")
 
 
 def test_objectives_come_by_commas_and_architectures_by_name(calls: list[Any]) -> None:
@@ -190,6 +193,10 @@ def test_only_the_first_process_of_several_speaks(calls: list[Any], monkeypatch:
         (["--objective", "causal", "--mask-rate", "0.2"], "has no mask rate"),
         (["--objective", "t5", "--arch", "t5", "--mask-rate", "1.0"], "--mask-rate is 1.0; with --objective t5 so much noise"),
         (["--arch", "bert", "--init", "builtin"], "--arch is for a new model"),
+        (["--size", "base", "--init", "builtin"], "--size is for a new model; --init takes a checkpoint's own"),
+        (["--vocab-size", "900", "--init", "builtin"], "--vocab-size is for a new tokenizer; --init takes a checkpoint's own"),
+        (["--keep-words", "zebra", "--tokenizer", "builtin"], "--keep-words is for a new tokenizer; --tokenizer names one"),
+        (["--mixing", "equal", "--mix-cap", "3"], "mix_cap and mix_temperature go with mixing proportional"),
         (["--accumulate", "99"], "accumulate is 99"),
         (["--keep-words", "new york,zebra"], "keep (--keep-words) holds 'new york'; words without blanks are legal"),
         (["--objective", "ernie"], "--objective ernie goes by units that must come with the text; --units names the column"),

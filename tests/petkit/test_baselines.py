@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -78,6 +78,48 @@ def test_idf_comes_from_labelled_rows_and_pool() -> None:
 def test_one_row_per_class_needs_no_validation() -> None:
     train = rows_of("match goal", "bank shares", "law vote", labels=(0, 1, 2))
     assert tfidf_scores(TOPICS, train, POOL, TEST, seed=0)[:3].argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def with_c(c: float, features: np.ndarray, truth: list[int]) -> np.ndarray:
+    found: np.ndarray = LogisticRegression(C=c, max_iter=2000).fit(features, truth).predict_proba(features)
+    return found
+
+
+@pytest.mark.parametrize("truth", [[0] * 10 + [1] * 3, [0] * 6 + [1], [0, 0, 0, 0, 1, 2]])
+def test_where_the_most_frequent_label_is_as_right_one_that_has_learnt_something_is_taken(truth: list[int]) -> None:
+    """No row has a word of another's, so that every C calls unseen ones by the most frequent label, or there is no validation at all."""
+    features = np.eye(len(truth))
+    model = fit_logistic(features, truth, seed=0)
+    assert logistic_scores(model, features, labels=3).argmax(axis=1).tolist() == truth
+    np.testing.assert_allclose(model.predict_proba(features), with_c(1000.0, features, truth), atol=1e-6)
+
+
+def c_by_hand(features: np.ndarray, truth: list[int], *, seed: int) -> tuple[float, bool]:
+    """The C of the rule, and whether it is another than the first of the best."""
+    folds, strengths = StratifiedKFold(min(np.bincount(truth)), shuffle=True, random_state=seed), [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]
+    models = [LogisticRegression(C=c, max_iter=2000) for c in strengths]
+    right = [cross_val_score(model, features, truth, cv=folds).mean() for model in models]
+    best = [i for i, share in enumerate(right) if share == max(right)]
+    learnt = [i for i in best if len(set(cross_val_predict(models[i], features, truth, cv=folds))) > 1]
+    chosen = learnt[0] if learnt else best[-1]
+    return strengths[chosen], chosen != best[0]
+
+
+@pytest.mark.parametrize(("seed", "c", "other"), [(0, 10.0, True), (5, 1.0, True), (7, 100.0, True), (1, 10.0, False)])
+def test_c_is_the_smallest_of_the_best_that_has_learnt_something(seed: int, c: float, other: bool) -> None:
+    """Of rows that hardly tell the rarer label; ``other``: scikit-learn, which takes the first of the best, takes a smaller C."""
+    truth = [0] * 8 + [1] * 3
+    features = np.random.default_rng(seed).random((11, 4)) + 0.2 * np.array(truth)[:, None]
+    assert c_by_hand(features, truth, seed=seed) == (c, other)
+    np.testing.assert_allclose(fit_logistic(features, truth, seed=seed).predict_proba(features), with_c(c, features, truth), atol=1e-6)
+
+
+def test_rows_alone_in_their_class_are_left_out_of_the_validation() -> None:
+    truth = [0] * 5 + [1] * 5 + [2]
+    features = np.random.default_rng(5).random((11, 6)) + 0.5 * np.eye(6)[truth]
+    c, _ = c_by_hand(features[:10], truth[:10], seed=0)
+    assert c == 100.0
+    np.testing.assert_allclose(fit_logistic(features, truth, seed=0).predict_proba(features), with_c(c, features, truth), atol=1e-6)
 
 
 @pytest.mark.parametrize("smallest", [2, 3, 6])

@@ -238,3 +238,14 @@ def test_a_file_is_looked_through_only_for_csv(tmp_path: Path, monkeypatch: pyte
         read.clear()
         predict_file(Counting(), str(tmp_path / source), tmp_path / out)
         assert len(read) == times
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_the_file_that_is_read_is_not_written_over(table: Path, tmp_path: Path, link: bool) -> None:
+    before, out = table.read_bytes(), table
+    if link:
+        out = tmp_path / "other.csv"
+        out.symlink_to(table)
+    with pytest.raises(SettingsError, match=r"--out is .*, the file that is read; give another name"):
+        predict_file(Counting(), str(table), out)
+    assert table.read_bytes() == before

@@ -158,3 +158,12 @@ def test_the_share_of_unknown_tokens_is_that_of_the_texts(tmp_path: Path, texts:
     rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     done, _ = encoded(known, str(rows), tokens=tokens)
     assert done.unknown == share
+
+
+def test_the_file_that_is_read_is_not_written_over(vectors: Vectors, tmp_path: Path) -> None:
+    table = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["one", "two"]}), table)
+    before = table.read_bytes()
+    with pytest.raises(SettingsError, match=r"--out is .*, the file that is read"):
+        encode_file(vectors, str(table), table)
+    assert table.read_bytes() == before

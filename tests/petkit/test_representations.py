@@ -211,3 +211,11 @@ def test_the_builtin_model_gives_vectors() -> None:
     assert found.shape == (3, 192)
     np.testing.assert_allclose(found[0], found[1], atol=1e-6)
     assert abs(found[0] - found[2]).max() > 1e-2
+
+
+def test_a_folder_may_be_a_path_and_a_row_is_no_string(tmp_path: Path) -> None:
+    found = load_vectors(tiny_masked_lm("bert", tmp_path / "model"), device="cpu")
+    with pytest.raises(
+        SettingsError, match=r"rows hold the string 'A sentence.'; a row is a tuple of one text, or of two: \('A sentence.',\)"
+    ):
+        found.tokens(["A sentence.", "Another"])

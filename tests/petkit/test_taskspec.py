@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from petkit.errors import TaskError
 from petkit.loading import load_task, ready_made
 from petkit.pvp import PVP, Pattern, Task, Verbalizer
-from petkit.taskspec import task_from_spec, task_spec
+from petkit.taskspec import task_digest, task_from_spec, task_spec
 
 OWN = Task(
     name="own",
@@ -71,6 +72,28 @@ def test_a_change_of_pattern_or_word_changes_the_specification() -> None:
         for word in ("two", "three", ("two", "three"))
     }
     assert len(specs) == 6
+
+
+def test_the_digest_is_of_what_decides_results() -> None:
+    same = {"fields": ("x",), "patterns": "{mask} {x}", "verbalizer": {"a": "one", "b": "two"}}
+    others: list[dict[str, Any]] = [
+        {"verbalizer": {"a": "one", "b": "three"}},
+        {"verbalizer": {"b": "two", "a": "one"}},
+        {"patterns": "{mask} {x:lowercase_first}"},
+        {"classifier_inputs": "so {x}"},
+        {"fields": ("x", "y")},
+    ]
+    found = [task_digest(Task(**{"name": "t", **same, **change})) for change in [{}, *others]]
+    assert len(set(found)) == len(found)
+    assert task_digest(Task(name="other", label_column="gold", source="a paper", **same)) == found[0]
+
+
+def test_the_digest_of_pattern_functions_is_of_their_file_wherever_it_lies(tmp_path: Path) -> None:
+    found = []
+    for name, loud in (("one", "HEY"), ("two", "HEY"), ("three", "HO")):
+        (tmp_path / f"{name}.py").write_text(FUNCTION.format(loud=loud), encoding="utf-8")
+        found.append(task_digest(load_task(tmp_path / f"{name}.py")))
+    assert found[0] == found[1] != found[2]
 
 
 def test_functions_come_back_through_their_file(tmp_path: Path) -> None:

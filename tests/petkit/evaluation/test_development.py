@@ -45,7 +45,7 @@ def test_without_spread_there_is_no_interval() -> None:
     assert choice(always[:1])["interval"] is None
     nothing = choice([[[(0.5, 0.7), (1.0, 0.7)]]] * 3)
     assert nothing["interval"] is None
-    assert "95 %" not in choice_sentence({**told(), **nothing}, level=0.95)
+    assert "95 %" not in choice_sentence({**told(), **nothing}, level=0.95, draw="per-class")
 
 
 def told(**changes: Any) -> dict[str, Any]:
@@ -54,18 +54,20 @@ def told(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_choice_in_words() -> None:
-    assert choice_sentence(told(), level=0.95) == (
+    assert choice_sentence(told(), level=0.95, draw="per-class") == (
         "tone, 4 per label, TF-IDF + logistic regression: choosing the seed by development rows gains 1.2 points over not choosing, "
         "95 % interval -0.3 to 2.7, mean of 5 splits; the best seed in hindsight gains 3.4 points."
     )
     pattern = told(what="pattern", method="pet", shots=None, splits=2, gain=-0.02, interval=None)
-    assert choice_sentence(pattern, level=0.95) == (
+    assert choice_sentence(pattern, level=0.95, draw="per-class") == (
         "tone, as given, PET: choosing the pattern by development rows loses 2.0 points over not choosing, "
         "as much on each of 2 splits with 2 seeds each; the best pattern in hindsight gains 3.4 points."
     )
-    nothing = choice_sentence(told(gain=0.0, interval=None), level=0.95)
+    nothing = choice_sentence(told(gain=0.0, interval=None), level=0.95, draw="per-class")
     assert "by development rows gains nothing over not choosing, on any of 5 splits; the best" in nothing
-    one = choice_sentence(told(splits=1, gain=0.0, interval=None, best=0.7), level=0.95)
+    by_chance = choice_sentence(told(), level=0.95, draw="random")
+    assert by_chance.startswith("tone, 4 per label on average, TF-IDF + logistic regression: choosing")
+    one = choice_sentence(told(splits=1, gain=0.0, interval=None, best=0.7), level=0.95, draw="per-class")
     assert "gains nothing over not choosing, on the only split" in one
     assert one.endswith("in hindsight gains nothing.")
 
@@ -73,7 +75,7 @@ def test_a_choice_in_words() -> None:
 @pytest.mark.parametrize("older", [False, True])
 def test_each_choice_is_a_line_of_its_own(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_pages, "can_draw", lambda: False)
-    lines = [choice_sentence(told(what=what), level=0.95) for what in ("seed", "pattern")]
+    lines = [choice_sentence(told(what=what), level=0.95, draw="per-class") for what in ("seed", "pattern")]
     report = sample_study(tasks=("mood",), shots=(4,), methods=("pet", "tfidf"))
     choices = [told(what=what) | ({} if older else {"sentence": line}) for what, line in zip(("seed", "pattern"), lines, strict=True)]
     report["gain_from_development"] = {"choices": choices, "sentence": CHOICES}

@@ -59,6 +59,17 @@ def right(name: str, cell: dict[str, Any]) -> Any:
     return np.random.default_rng(key).permutation(cell["test"]["rows"]) < round(cell["test"]["accuracy"] * cell["test"]["rows"])
 
 
+def test_merged_studies_know_how_alike_their_splits_are() -> None:
+    one = whole()
+    for task in one["tasks"]:
+        for split in task["splits"]:
+            split["shared"] = 0.75 if split["split"] and (task["name"], split["shots"]) == ("mood", 16) else 0.1 if split["split"] else None
+    parts = {name: part(one, keep) for name, keep in zip("ab", PARTS["methods"], strict=True)}
+    report = merged(parts, right)
+    assert {(c["task"], c["shots"]) for c in report["comparisons"] if c["verdict"] == "splits too alike"} == {("mood", 16), (None, 16)}
+    assert report["power"]["alike_splits"] == [{"task": "mood", "shots": 16}]
+
+
 def same_conclusions(report: dict[str, Any], one: dict[str, Any]) -> bool:
     """What is said of the cells, in whatever order."""
     expected = conclude(
@@ -114,8 +125,14 @@ def change(report: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("study/settings/member/steps", 9, "settings.member.steps is 250 in a and 9 in b"),
         ("study/primary/metric", "mcc", "primary.metric is accuracy in a and mcc in b"),
         ("tasks/0/splits/0/hash", "0", "split 'draw 0' has other rows in a than in b"),
-        ("tasks/0/data/test/fingerprint", "0", "mood: test differ between a and b"),
+        ("tasks/0/data/test/fingerprint", "0", "mood: test rows differ between a and b"),
         ("tasks/0/labels", ["yes", "no"], "mood: labels differ between a and b"),
+        (
+            "tasks/0/label_words/2/positive",
+            ["bad"],
+            "mood: label words differ between a and b; make both studies with the same task, or give",
+        ),
+        ("tasks/0/specification", "0", "mood: inputs of the classifier or the file of the pattern functions differ between a and b; make"),
         ("kind", "run", "b is a run, not a study"),
     ],
 )
@@ -123,6 +140,83 @@ def test_what_does_not_fit_together_is_named(path: str, value: Any, message: str
     with pytest.raises(RunError, match="these studies cannot be merged") as caught:
         merged({"a": whole(), "b": change(part(whole(), PARTS["tasks"][0]), path, value)}, right)
     assert message in str(caught.value)
+
+
+POOL = "tasks/0/data/pool/fingerprint"
+
+
+def unadapted(**changes: Any) -> dict[str, Any]:
+    found = sample_study(**{"tasks": ("mood",), "shots": (4,), "methods": ("pet", "supervised", "tfidf", "majority"), **changes})
+    return change(found, "study/adapt_steps", None)
+
+
+def of(report: dict[str, Any], *methods: str) -> dict[str, Any]:
+    return part(report, lambda row: row["method"] in methods)
+
+
+def test_another_pool_is_refused_where_results_on_both_sides_depend_on_it() -> None:
+    with pytest.raises(RunError) as caught:
+        merged({"a": of(unadapted(), "pet", "majority"), "b": change(of(unadapted(), "tfidf", "supervised"), POOL, "0")}, right)
+    assert caught.value.problems == (
+        "mood: raw rows (the pool) differ between a and b, and results depend on them (in a pet; in b tfidf); make one of the two again "
+        "with the raw rows of the other (--unlabeled)",
+    )
+
+
+def test_a_pool_on_which_no_result_depends_may_be_another() -> None:
+    other = change(of(unadapted(), "supervised", "majority"), POOL, "0")
+    found = merged({"x/b": other, "x/a": of(unadapted(), "pet", "tfidf")}, right)
+    assert found["tasks"] == unadapted()["tasks"], "the raw rows shown are those that results depend on"
+    assert "mood: the raw rows shown are those of a; b had others, on which none of their results depends." in found["warnings"]
+
+
+def test_a_checkpoint_adapted_to_another_pool_is_refused() -> None:
+    one, other = (change(of(unadapted(), method), "study/adapt_steps", 9) for method in ("supervised", "pet"))
+    with pytest.raises(RunError, match=r"\(in a supervised; in b pet\)"):
+        merged({"a": change(one, POOL, "0"), "b": other}, right)
+    assert merged({"a": change(change(of(unadapted(), "majority"), "study/adapt_steps", 9), POOL, "0"), "b": other}, right)
+
+
+def older(report: dict[str, Any]) -> dict[str, Any]:
+    """As a version made it that did not say what tasks ask."""
+    for task in report["tasks"]:
+        del task["label_words"], task["specification"]
+    return report
+
+
+def test_an_older_study_says_no_words_and_the_merged_one_none_either() -> None:
+    parts = {"x/old": older(of(unadapted(), "pet")), "x/b": of(unadapted(), "supervised"), "x/c": of(unadapted(), "tfidf")}
+    found = merged(parts, right)
+    assert found["tasks"] == older(unadapted())["tasks"]
+    assert "mood: whether the label words are the same was not compared: old, of an older version, lacks them." in found["warnings"]
+    change(parts["x/c"], "tasks/0/label_words/0/positive", ["bad"])
+    with pytest.raises(RunError, match="mood: label words differ between x/b and x/c"):
+        merged(parts, right)
+
+
+def test_a_split_of_which_an_older_study_says_less_is_one_split() -> None:
+    one = unadapted()
+    for number, split in enumerate(one["tasks"][0]["splits"]):
+        split["shared"] = 0.1 if number else None
+    old = of(one, "pet")
+    for split in old["tasks"][0]["splits"]:
+        del split["shared"]
+    assert (
+        merged({"old": old, "b": of(one, "tfidf")}, right)["tasks"]
+        == merged({"b": of(one, "tfidf"), "old": old}, right)["tasks"]
+        == one["tasks"]
+    )
+
+
+def test_other_rows_to_draw_from_are_remarked() -> None:
+    other = change(of(unadapted(), "tfidf"), "tasks/0/data/train/fingerprint", "0")
+    found = merged({"a": of(unadapted(), "pet"), "b": other}, right)
+    assert "mood: the rows to draw from that are shown are those of a; b drew from others." in found["warnings"]
+
+
+def test_studies_of_the_same_tasks_need_no_remark() -> None:
+    one = unadapted()
+    assert merged({"a": of(one, "pet"), "b": of(one, "supervised", "tfidf")}, right)["warnings"] == one["warnings"]
 
 
 def test_a_method_with_fewer_splits_than_others_is_refused() -> None:

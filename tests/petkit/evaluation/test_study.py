@@ -20,6 +20,7 @@ import pytest
 from petkit import members
 from petkit.errors import DataError, ModelError, RunError, SettingsError
 from petkit.evaluation import reporting, stages
+from petkit.evaluation.grid import POOLED
 from petkit.evaluation.progress import Progress
 from petkit.evaluation.study import StudyResult, evaluate
 from petkit.executors import Event, Spawned
@@ -260,6 +261,7 @@ def test_draws_by_chance_keep_the_imbalance(model: Path, tmp_path: Path) -> None
     assert (counts.sum(1) == 16).all()
     assert (counts[:, 0] > counts[:, 1]).all()
     assert study.report["study"]["draw"] == "random"
+    assert {one["sentence"].partition(":")[0] for one in study.report["comparisons"]} == {"tone & mood, 8 per label on average"}
     assert any("skewed in the training file: 70 rows of 'negative', 10 of 'positive'" in line for line in study.report["warnings"])
 
 
@@ -327,6 +329,32 @@ def test_another_study_does_not_go_on_in_the_folder(done: StudyResult, model: Pa
         tiny_study(done.path, data, model, settings={"adapt_steps": 1}, shots=(2,))
 
 
+def test_a_flag_that_differs_is_one_problem(model: Path, data: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"methods": ("majority",), "shots": (2,)}
+    tiny_study(tmp_path / "out", data, model, **options, calibration_folds=2)
+    with pytest.raises(RunError) as caught:
+        tiny_study(tmp_path / "out", data, model, **options, calibration_folds=5)
+    assert str(caught.value).endswith(": setting calibration_folds: 2 -> 5")
+
+
+def test_nothing_is_decided_from_splits_of_few_rows(model: Path, data: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    options: dict[str, Any] = {"methods": ("tfidf", "majority"), "splits": 3, "on_notice": told.append}
+    study = tiny_study(tmp_path / "out", data, model, shots=(2, 16, 19), **options)
+    small, large, every = ([s for s in study.report["tasks"][0]["splits"] if s["shots"] == shots] for shots in (2, 16, 19))
+    assert (small[0]["shared"], large[0]["shared"]) == (None, None)
+    assert small[1]["shared"] < 0.5 < large[1]["shared"] < 1
+    assert every[1]["shared"] > large[1]["shared"], "one label has 19 rows and the other 20"
+    verdicts = {one["shots"]: one["verdict"] for one in study.report["comparisons"]}
+    assert verdicts == {2: "no difference", 16: "splits too alike", 19: "splits too alike"}
+    warned = [line for line in study.report["warnings"] if "splits share" in line]
+    assert [line.partition(": ")[0] for line in warned] == ["tone & mood, 16 per label", "tone & mood, 19 per label"]
+    assert [line.partition("; more labelled rows")[0] for line in told if "splits share" in line] == [
+        line.replace("tone & mood", "task 'tone & mood'").removesuffix(".") for line in warned
+    ]
+    assert [place["shots"] for place in study.report["power"]["alike_splits"]] == [16, 19]
+
+
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
@@ -382,7 +410,8 @@ def test_an_earlier_study_has_to_be_comparable_before_anything_is_trained(
     assert not (tmp_path / "out").exists()
     tiny_study(tmp_path / "out", data, model, shots=(4,), **options)
     pool = f"task 'tone & mood': no unlabeled file in {data}, so the pool is train.jsonl without its labels; see --unlabeled"
-    assert notices == [pool]
+    alike = "task 'tone & mood', 4 per label: two splits share 1 of 4 labelled rows of a label on average"
+    assert (notices[0], notices[1].partition(", since")[0], len(notices)) == (pool, alike, 2)
     notices.clear()
     tiny_study(tmp_path / "other", data, model, shots=(4,), **options, settings={"seed": "1"})
     assert notices == [
@@ -484,3 +513,19 @@ def test_texts_that_the_tokenizer_hardly_knows_are_told_and_reported(model: Path
     write(data / "train.jsonl", tuple("\u8fd9" * (number + 1) for number in range(40)))
     with pytest.raises(ModelError, match="knows no token of the labelled and the unlabelled rows of task 'tone & mood'"):
         tiny_study(tmp_path / "other", data, model, methods=("supervised",))
+
+
+@pytest.mark.slow
+def test_another_pool_changes_the_results_of_those_methods_that_merging_takes_to_depend_on_it(
+    model: Path, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "raw.txt").write_text("\n".join(f"{text} again and again" for text in sentences()[30:]), "utf-8")
+    few: dict[str, Any] = {"shots": (2,), "splits": 1, "calibration_folds": 0}
+    one, other = (
+        tiny_study(tmp_path / name, data, model, **few, **more) for name, more in (("a", {}), ("b", {"unlabeled": tmp_path / "raw.txt"}))
+    )
+
+    def predicted(result: StudyResult, method: str) -> Any:
+        return pq.read_table(result.path / cell(result, method)["predictions"], columns=["p:negative"]).to_pydict()
+
+    assert {method for method in METHODS if predicted(one, method) != predicted(other, method)} == set(POOLED)

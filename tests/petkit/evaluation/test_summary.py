@@ -20,6 +20,7 @@ from tests.petkit.report.sample_study import sample_study
 
 Values = Mapping[str, Sequence[float | Sequence[float]]]
 ROWS = 40
+SCHEMA = "schema/study.schema.json"
 
 
 def cells_of(values: Values, *, task: str = "mood", shots: int | None = 16, metric: str = "accuracy") -> list[dict[str, Any]]:
@@ -389,6 +390,59 @@ def test_a_task_with_one_split_hides_nothing_of_those_with_several() -> None:
     assert power["sentence"].endswith(
         "one has a single split, which tells nothing of other labelled rows; it is left out of means over tasks."
     )
+
+
+def test_splits_that_share_their_rows_decide_nothing() -> None:
+    shared = {("mood", 16): 0.8}
+    found, schema = concluded(AHEAD, shared=shared), json.loads(resources.files("petkit.report").joinpath(SCHEMA).read_text("utf-8"))
+    (comparison,) = found["comparisons"]
+    assert (comparison["verdict"], comparison["shared"]) == ("splits too alike", 0.8)
+    assert comparison["interval"] == only(AHEAD)["interval"], "the numbers stay"
+    assert comparison["sentence"] == (
+        "mood, 16 per label: nothing is decided between PET and plain fine-tuning: +12.3 points, 95 % interval 9.8 to 14.9, "
+        "PET ahead on 5 of 5 splits; two of them share 80 % of their labelled rows on average."
+    )
+    power = found["power"]
+    assert power["sentence"] == (
+        "Nothing can be said of other labelled rows: splits that share half of their labelled rows or more decide nothing (mood)."
+    )
+    assert (power["alike_splits"], power["detectable"][0]["difference"]) == ([{"task": "mood", "shots": 16}], None)
+    report = sample_study()
+    report |= found
+    jsonschema.validate(report, schema)
+
+
+@pytest.mark.parametrize("share", [None, 0.1, 0.49])
+def test_splits_that_share_fewer_rows_decide_as_ever(share: float | None) -> None:
+    found = concluded(AHEAD, shared={} if share is None else {("mood", 16): share})
+    assert (found["comparisons"][0]["verdict"], found["comparisons"][0]["shared"]) == ("ahead", share)
+    assert found["power"] == concluded(AHEAD)["power"]
+
+
+def test_a_mean_over_tasks_with_alike_splits_is_not_decided() -> None:
+    cells = [
+        *cells_of(AHEAD),
+        *cells_of(AHEAD, task="news"),
+        *cells_of({method: values[:1] for method, values in AHEAD.items()}, task="one"),
+    ]
+    shared = {("mood", 16): 0.1, ("news", 16): 0.6}
+    found = conclude(cells, {}, methods=["pet", "supervised"], shared=shared)
+    verdicts = {comparison["task"]: comparison["verdict"] for comparison in found["comparisons"]}
+    assert verdicts == {None: "splits too alike", "mood": "ahead", "news": "splits too alike", "one": "too few splits"}
+    assert found["comparisons"][0]["sentence"].endswith("in one of the tasks two of them share 60 % of their labelled rows on average.")
+    power = found["power"]["sentence"]
+    assert power.startswith("With 5 splits of a task the exact sign-flip test")
+    assert power.endswith(
+        " But splits that share half of their labelled rows or more decide nothing (news), nor does a mean over tasks that they have part "
+        "in."
+    )
+    kept = conclude(cells, {}, methods=["pet", "supervised"], shared={("mood", 16): 0.1, ("one", 16): 0.9})
+    assert kept["comparisons"][0]["verdict"] == "ahead", "a task that is left out of the mean takes nothing from it"
+
+
+def test_rows_drawn_by_chance_are_so_many_per_label_on_average() -> None:
+    found = concluded(AHEAD, draw="random", shared={("mood", 4): 0.9})
+    assert found["comparisons"][0]["sentence"].startswith("mood, 16 per label on average: PET is ahead of plain fine-tuning by")
 
 
 def test_a_number_of_rows_with_one_split_is_named_with_its_task() -> None:

@@ -299,3 +299,8 @@ def test_texts_of_which_the_tokenizer_knows_nothing_are_refused(tmp_path: Path, 
     with pytest.raises(ModelError, match="its tokenizer knows no token of the training rows; take a checkpoint for"):
         run(tmp_path / "run", model, {"train": in_chinese(tmp_path, "")})
     assert not (tmp_path / "run").exists()
+
+
+def test_paths_are_taken(tmp_path: Path, model: str, rows: dict[str, str]) -> None:
+    found = run(tmp_path / "run", Path(model), {part: Path(path) for part, path in rows.items()})  # type: ignore[arg-type]
+    assert found.report["rows"] == {"train": 16, "test": 8}

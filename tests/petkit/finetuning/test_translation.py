@@ -90,7 +90,7 @@ def test_the_parts_of_an_update_are_different_batches(translator: Translator) ->
 
 
 def test_both_parts_open_in_plain_transformers(translator: Translator, tmp_path: Path) -> None:
-    translator.save(tmp_path)
+    translator.save(str(tmp_path))
     opened = Translator(AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "bart"), BartEncoder.from_pretrained(tmp_path / "source")).eval()
     torch.testing.assert_close(opened(*batch(0)), translator(*batch(0)))
 

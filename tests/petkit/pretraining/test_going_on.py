@@ -277,3 +277,16 @@ def test_text_that_the_checkpoints_tokenizer_hardly_knows_is_told(tmp_path: Path
     settings = PretrainSettings(steps=2, init=str(model), rows=4, length=16)
     figures = run_pretraining([str(text)], settings, str(tmp_path / "run"), on_notice=told.append)
     assert ("unknown_tokens" in figures, any("unknown to the model's tokenizer" in line for line in told)) == (chinese, chinese)
+
+
+def test_paths_are_taken_and_lone_strings_refused(tmp_path: Path, source: str) -> None:
+    model = tiny_masked_lm("bert", tmp_path / "model")
+    settings = PretrainSettings(steps=1, init=model, rows=4, length=16)  # type: ignore[arg-type]
+    assert settings.init == str(model)
+    assert run_pretraining([Path(source)], settings, tmp_path / "run")["steps"] == 1
+    with pytest.raises(SettingsError, match=r"sources is 'text.txt'; a list such as \['text.txt'\] is legal"):
+        run_pretraining("text.txt", settings, tmp_path / "other")
+    with pytest.raises(SettingsError, match=r"objectives is 'mlm', one string; a tuple such as \('mlm',\) is legal"):
+        settings_of(objectives="mlm")
+    with pytest.raises(SettingsError, match=r"keep .* is for a new tokenizer"):
+        settings_of(init="builtin", keep=("zebra",))

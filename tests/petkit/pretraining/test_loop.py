@@ -59,6 +59,10 @@ def test_workers_change_nothing(text: str, tmp_path: Path, workers: int) -> None
     assert alone["loss"] == helped["loss"]
 
 
+def curves(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "curves.jsonl").read_text().splitlines()]
+
+
 SCRIPT = """
 import json, sys
 from petkit.pretraining import PretrainSettings, run_pretraining
@@ -90,6 +94,8 @@ def test_two_processes_train_the_model_that_one_trains(text: str, tmp_path: Path
         assert {} in told, turn
         assert max(told, key=len)["loss"] == pytest.approx(figures["loss"], abs=1e-3)
     assert same(weights, load_file(tmp_path / "two" / "model" / "model.safetensors"), 1e-4)
+    for alone, together in zip(*(curves(tmp_path / name) for name in ("one", "two")), strict=True):
+        assert together == pytest.approx(alone, abs=1e-3)
 
 
 def test_several_objectives_take_turns_and_are_measured_apart(text: str, tmp_path: Path) -> None:

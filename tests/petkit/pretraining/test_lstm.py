@@ -174,8 +174,8 @@ def test_padding_on_the_left_is_refused() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_saved_model_is_opened_as_it_was(shape: dict[str, Any], tmp_path: Path) -> None:
     learner, batch = learner_of(**shape), batch_of([9, 4])
-    learner.save(tmp_path, half=False)
-    again = load_lstm(tmp_path)
+    learner.save(str(tmp_path / "new" / "model"), half=False)
+    again = load_lstm(str(tmp_path / "new" / "model"))
     assert again.config == learner.model.config
     assert torch.equal(states_of(again, batch), states_of(learner.model, batch))
     assert LstmLearner(again).score(batch) == learner.score(batch)
@@ -197,6 +197,8 @@ def test_other_folders_and_shapes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="model type 'bert'"):
         load_lstm(tmp_path)
+    with pytest.raises(ModelError, match=r"has no config.json that can be read"):
+        load_lstm(tmp_path / "missing")
     with pytest.raises(SettingsError, match=r"(?s)4 problems.*width is 0; at least 1"):
         LstmConfig(vocabulary=1, width=0, layers=0, dropout=1.0)
 

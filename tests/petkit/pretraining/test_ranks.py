@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from petkit.errors import DataError, ModelError, SettingsError, UserError
 from petkit.memory import MemoryExhaustedError
 from petkit.pretraining import PretrainSettings, ranks, run, run_pretraining
-from petkit.pretraining.ranks import Dismissed, Ranks, awaited, in_turn, leading, summon, together
+from petkit.pretraining.ranks import Dismissed, Ranks, awaited, first_says_why, in_turn, leading, means_of_all, summon, together
 from tests.builders import docstrings, tiny_masked_lm
 
 Failure = tuple[str, int] | None
@@ -208,3 +208,18 @@ def test_what_rank_0_refuses_is_said_once(tmp_path: Path, order: list[str]) -> N
     assert "rank      : 0 (local_rank: 0)\n  exitcode  : 2" in found.stderr
     assert "gloo" not in found.stderr.lower()
     assert "petkit/pretraining" not in found.stderr  # no traceback of ours
+
+
+def test_a_mistake_that_all_meet_is_said_by_rank_0_alone(beside: Any) -> None:
+    for rank, kind in ((0, DataError), (1, Dismissed)):
+        beside(rank, [None, None])
+        with pytest.raises(UserError, match="the text is empty") as caught, first_says_why():
+            refuse()
+        assert caught.type is kind
+
+
+def test_losses_are_pooled_as_means_over_the_ranks(beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside(0, [None, None])
+    monkeypatch.setattr(ranks.distributed, "all_reduce", lambda held: held.add_(torch.tensor([3.0, 5.0])))
+    found = means_of_all({"loss": torch.tensor(1.0, requires_grad=True), "mlm": torch.tensor(2.0, dtype=torch.bfloat16)})
+    assert {name: (value.item(), value.requires_grad) for name, value in found.items()} == {"loss": (2.0, False), "mlm": (3.5, False)}

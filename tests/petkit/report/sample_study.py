@@ -170,6 +170,8 @@ def task_entry(name: str, labels: list[str], shots: tuple[int, ...], splits: int
         "labels": labels,
         "fields": ["text"],
         "patterns": PATTERNS,
+        "label_words": [{label: [f"word{index}"] for index, label in enumerate(labels)} for _ in PATTERNS],
+        "specification": FINGERPRINT[::-1],
         "text_language": None,
         "data": {
             "train": part(classes * 100, classes),

@@ -39,3 +39,25 @@ def test_whole_reports_are_read(tmp_path: Path) -> None:
     report = sample_study(tasks=("mood",), shots=(4,), splits=2)
     assert read_report(deposit(tmp_path / "study", report)) == report
     assert read_report(Path(__file__).parents[3] / "docs" / "studies" / "six_sets")["kind"] == "study"
+
+
+def test_what_differs_names_raw_rows_and_questions_task_by_task(tmp_path: Path) -> None:
+    one = sample_study(tasks=("mood", "ag_news"), shots=(4,), splits=2)
+    other, old = (sample_study(tasks=("mood",), shots=(4,), splits=2) for _ in range(2))
+    (task,) = other["tasks"]
+    task["data"]["pool"]["fingerprint"], task["specification"] = "0" * 64, "1" * 64
+    task["label_words"] = [{"negative": ["schlecht"], "positive": ["schön"]}] * 3
+    del old["tasks"][0]["label_words"], old["tasks"][0]["specification"]
+    folders = [deposit(tmp_path / name, report) for name, report in (("one", one), ("other", other), ("old", old))]
+    found = {name: values for name, values in compared(folders)["settings"].items() if name.startswith("tasks.")}
+    pool = one["tasks"][0]["data"]["pool"]["fingerprint"]
+    assert found == {
+        "tasks.mood.label_words": [
+            '{"negative": ["word0"], "positive": ["word1"]}',
+            '{"negative": ["schlecht"], "positive": ["schön"]}',
+            None,
+        ],
+        "tasks.mood.specification": [one["tasks"][0]["specification"], "1" * 64, None],
+        "tasks.mood.hashes.pool": [pool, "0" * 64, pool],
+    }
+    assert not any("label_words" in name for name in compared([folders[0], folders[2]])["settings"]), "what is not known does not differ"

@@ -12,7 +12,7 @@ from scipy import stats
 from petkit.cli.evaluate import compared, show_compared
 from petkit.errors import RunError
 from petkit.evaluation.statistics import sign_flip_p
-from petkit.report.compare import check_comparable, difference, regressions, undecided
+from petkit.report.compare import check_against, check_comparable, difference, regressions, undecided
 from tests.petkit.report.sample_study import sample_study
 
 ONE: dict[str, Any] = {"tasks": ("mood",), "shots": (16,), "methods": ("pet", "tfidf")}
@@ -134,6 +134,30 @@ def test_what_few_splits_cannot_decide_is_not_called_unchanged() -> None:
     assert len(regressions(new, old, level=0.8)) == 1
 
 
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_splits_that_share_their_rows_call_nothing_worse(which: str) -> None:
+    old, new = sample_study(**ONE), sample_study(**ONE)
+    before = next(r["values"] for r in old["summary"] if (r["method"], r["metric"]) == ("pet", "accuracy"))
+    new = with_values(new, "pet", [v - 0.1 - n / 1000 for n, v in enumerate(before)])
+    assert (len(regressions(new, old)), undecided(new, old)) == (1, [])
+    for place, split in enumerate({"old": old, "new": new}[which]["tasks"][0]["splits"]):
+        split["shared"] = 0.75 if place else None
+    assert regressions(new, old) == []
+    (found,) = undecided(new, old)
+    assert found["sentence"].endswith("; the splits share half of their labelled rows or more: not decided.")
+    assert check_against(new, old) == [
+        "mood, 16 per label: the splits share half of their labelled rows or more, so nothing is called worse by them"
+    ]
+
+
+def test_the_test_rows_decide_whatever_rows_the_splits_share() -> None:
+    study = {**ONE, "methods": ("tfidf", "majority")}
+    old, new = (with_values(sample_study(**study), "majority", [value] * 5) for value in (0.333, 0.033))
+    for place, split in enumerate(new["tasks"][0]["splits"]):
+        split["shared"] = 0.75 if place else None
+    assert [one["method"] for one in regressions(new, old)] == ["majority"]
+
+
 def test_the_command_says_that_nothing_is_worse_only_where_it_could_tell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, new = (with_values(sample_study(**ONE), "pet", [value] * 5) for value in (0.8, 0.5))
     show_compared(new, tmp_path, compared(new, old))
@@ -220,3 +244,29 @@ def test_what_cannot_be_compared_is_refused_with_every_reason() -> None:
     with pytest.raises(RunError, match="a is a study and b a run"):
         check_comparable({"a": one, "b": {"kind": "run"}})
     check_comparable({"a": one, "b": sample_study(tasks=("mood",))})
+
+
+def test_other_questions_and_raw_rows_of_the_earlier_study_are_told() -> None:
+    new, old = sample_study(**ONE), sample_study(**ONE)
+    new["study"]["adapt_steps"] = old["study"]["adapt_steps"] = None
+    assert check_against(new, old) == []
+    (task,) = old["tasks"]
+    task["label_words"], task["specification"] = [{"negative": ["schlecht"], "positive": ["gut"]}] * 3, "0" * 64
+    assert check_against(new, old) == ["mood: the earlier study had other label words, so a difference may come from these alone"]
+    del task["label_words"], task["specification"]
+    assert check_against(new, old) == [], "an older report does not say them"
+    task["data"]["pool"]["fingerprint"] = "0" * 64
+    assert check_against(new, old) == [
+        "mood: the earlier study had other raw rows (hash 000000000000, now 3f8a61c2d9e0), which PET, TF-IDF + logistic regression depend "
+        "on, so a difference may come from these alone"
+    ]
+
+
+def test_raw_rows_on_which_nothing_depends_are_not_spoken_of() -> None:
+    new, old = (sample_study(**{**ONE, "methods": ("supervised", "majority")}) for _ in range(2))
+    new["study"]["adapt_steps"] = old["study"]["adapt_steps"] = None
+    old["tasks"][0]["data"]["pool"]["fingerprint"] = "0" * 64
+    assert check_against(new, old) == []
+    old["study"]["adapt_steps"] = 9
+    (told,) = check_against(new, old)
+    assert "which plain fine-tuning depends on, so" in told

@@ -112,6 +112,17 @@ def test_hostile_text_stays_text() -> None:
 
 
 @pytest.mark.slow
+def test_label_words_stand_beside_their_patterns_where_the_report_has_them() -> None:
+    report = sample_study(tasks=("mood",), shots=(4,), splits=2)
+    (task,) = report["tasks"]
+    task["label_words"][1] = {"negative": ["<b>bad</b>"], "positive": ["good", "well, well"]}
+    html = study_page(report)
+    assert "negative: &lt;b&gt;bad&lt;/b&gt;; positive: good, &#39;well, well&#39;</td>" in html
+    assert task["specification"][:16] in html
+    del task["label_words"], task["specification"]
+    assert "label words" not in study_page(report), "reports of older versions"
+
+
 def test_nothing_is_fetched() -> None:
     found = Page(page(drawn=True))
     targets = [value for _, attributes in found.tags for name, value in attributes.items() if name in ("href", "src", "xlink:href")]
@@ -248,6 +259,21 @@ def test_the_headline_says_where_splits_were_given() -> None:
     assert "with 16 labelled rows per label, or as given: " in words.headline(report)
     report["study"]["shots"] = [None]
     assert "with labelled rows as given: " in words.headline(report)
+
+
+def test_rows_drawn_by_chance_are_so_many_per_label_on_average_everywhere() -> None:
+    report = sample_study(**{**SMALL, "tasks": ("mood",)})
+    report["study"]["draw"] = "random"
+    for comparison in report["comparisons"]:
+        comparison["sentence"] = comparison["sentence"].replace(" per label", " per label on average")
+    labels = len(report["tasks"][0]["labels"])
+    assert f"with 4 and 16 labelled rows per label on average ({4 * labels} and {16 * labels} in all): " in words.headline(report)
+    texts = study_page(report), study_markdown(report), study_latex(report)
+    for text in texts:
+        assert "per label on average" in text
+        assert [found for found in re.findall(r"\b(?:4|16|rows) per label\b(?! on average)", text)] == []
+    two = report | {"tasks": [*report["tasks"], report["tasks"][0] | {"name": "other", "labels": ["a", "b", "c", "d", "e", "f", "g"]}]}
+    assert "labelled rows per label on average: " in words.headline(two)
 
 
 def test_calibration_errors_are_said_to_be_means() -> None:
