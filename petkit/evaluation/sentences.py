@@ -9,7 +9,7 @@ import numpy as np
 
 from petkit.evaluation.statistics import EXACT, smallest_sign_flip_p
 from petkit.metrics import LOWER_IS_BETTER
-from petkit.report.names import METRIC_NAMES, SHARES, clipped, method_name, most_different, number, shots_name
+from petkit.report.names import METRIC_NAMES, SHARES, TINY, clipped, method_name, most_different, number, shots_name
 from petkit.wording import many, verb
 
 __all__ = ["ALIKE", "CHOICES", "NO_CHOICE", "ROWS_LABEL", "choice_sentence", "choices_sentence", "comparison_sentence", "power_sentence"]
@@ -103,7 +103,9 @@ def _on_alike_splits(found: Entry, a: str, b: str, level: float) -> str:
     between = (
         f"{_signed(metric, found['difference'])}{_interval(metric, found['interval'], level)}, {a} ahead on {_of(found['wins'], found)}"
     )
-    return f"nothing is decided between {a} and {b}: {between}; {of} share {100 * found['shared']:.0f} % of their labelled rows on average"
+    share = f"{of} share {100 * found['shared']:.0f} % of their labelled rows on average"
+    same = found["task"] is not None and found["shared"] >= 1 - TINY
+    return f"nothing is decided between {a} and {b}: {between}; {'they hold the same labelled rows' if same else share}"
 
 
 def _above(metric: str, gain: float) -> str:

@@ -402,6 +402,8 @@ def test_splits_that_share_their_rows_decide_nothing() -> None:
         "mood, 16 per label: nothing is decided between PET and plain fine-tuning: +12.3 points, 95 % interval 9.8 to 14.9, "
         "PET ahead on 5 of 5 splits; two of them share 80 % of their labelled rows on average."
     )
+    all_rows = only(AHEAD, shared={("mood", 16): 1.0})["sentence"]
+    assert all_rows.endswith("PET ahead on 5 of 5 splits; they hold the same labelled rows.")
     power = found["power"]
     assert power["sentence"] == (
         "Nothing can be said of other labelled rows: splits that share half of their labelled rows or more decide nothing (mood)."
