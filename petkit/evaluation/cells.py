@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_softmax
 
+from petkit.data import separate
 from petkit.evaluation.grid import DISTILLED, Cell, Group
 from petkit.evaluation.planning import Plan, Weights
 from petkit.files import write_parquet
@@ -35,7 +36,7 @@ class Results:
     _rows: dict[str, Rows] = field(default_factory=dict)
 
     def rows(self, tag: str, part: str) -> Rows:
-        """``test`` rows of a task (by its tag), or its pool with its ``truth``; no rows where that is not known."""
+        """``test`` rows of a task (by its tag), its pool with its ``truth``, or a split's ``train``; no rows where that is not known."""
         key = f"{tag}.{part}"
         if key not in self._rows:
             unit = f"{tag}.truth" if part == "truth" else f"{tag}.rows"
@@ -118,30 +119,46 @@ class Results:
         }
 
     def generations(self, group: Group, method: str) -> list[dict[str, Any]]:
-        """Ensemble and pool labels of each generation, and how many of those are right where the truth is known."""
+        """Ensemble and pool labels of each generation, and how many of those are right where the truth is known.
+
+        Raw rows that equal a labelled row of the split count as no rows there: its members have learned their labels.
+        """
         if method not in DISTILLED:
             return []
         return [self._generation(group, method, generation) for generation in range(self.plan.planner(group, method).last + 1)]
 
     def _generation(self, group: Group, method: str, generation: int) -> dict[str, Any]:
         unit = self.plan.name(group, method, ensemble_name(generation))
-        record, truth = self.run.record(unit), self.rows(group.plan.tag, "truth")
+        record, known = self.run.record(unit), self._known(group)
         chosen = record.get("pool_labels")
         return {
             "generation": generation,
             "ensemble": record["test"]["accuracy"] if record["test"] else None,
             "agreement": record.get("agreement"),
             "pool_labels": [chosen[label] for label in group.plan.task.labels] if chosen else None,
-            "pool_accuracy": accuracy(truth.labels, load_scores(self.run.path(unit) / "pool.parquet")) if len(truth) else None,
-            "set_accuracy": self._set_accuracy(group, method, generation) if generation and len(truth) else None,
+            "pool_accuracy": self._pool_accuracy(group, unit) if known else None,
+            "set_accuracy": self._set_accuracy(group, method, generation) if generation and known else None,
         }
 
+    def _known(self, group: Group) -> Mapping[str, int]:
+        """The truth by id of the raw rows that equal no labelled row of the split."""
+        key = f"{group.of_split}.known"
+        if key not in self._rows:
+            truth, train = self.rows(group.plan.tag, "truth"), self.rows(group.of_split, "train")
+            self._rows[key] = separate(train.select([]), truth, train, allow_overlap=False).pool
+        return dict(zip(self._rows[key].ids, self._rows[key].labels, strict=True))
+
+    def _pool_accuracy(self, group: Group, unit: str) -> float | None:
+        known, ids = self._known(group), self.rows(group.plan.tag, "truth").ids
+        scores = load_scores(self.run.path(unit) / "pool.parquet")
+        kept = [index for index, name in enumerate(ids) if name in known]
+        return accuracy([known[ids[index]] for index in kept], scores[kept])
+
     def _set_accuracy(self, group: Group, method: str, generation: int) -> float | None:
-        truth = self.rows(group.plan.tag, "truth")
-        known = dict(zip(truth.ids, truth.labels, strict=True))
+        known = self._known(group)
         folder = self.run.path(self.plan.name(group, method, sets_name(generation)))
         sets = [load_rows(path) for path in sorted(folder.glob("*.parquet"))]
-        right = [known[i] == label for rows in sets for i, label in zip(rows.ids, rows.labels, strict=True)]
+        right = [known[i] == label for rows in sets for i, label in zip(rows.ids, rows.labels, strict=True) if i in known]
         return float(np.mean(right)) if right else None
 
     def _counts(self, group: Group, method: str) -> dict[str, int | None]:

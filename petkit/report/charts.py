@@ -121,7 +121,7 @@ def draw_generations(found: Sequence[Generation], *, name: str, draw: str = "per
     """Ensemble accuracy on test rows, accuracy of its labels on the raw rows and of the rows chosen from them, by generation."""
     columns = (
         ("ensemble", "ensemble, test rows"),
-        ("pool_accuracy", "its labels, all raw rows"),
+        ("pool_accuracy", "its labels, raw rows not learned"),
         ("set_accuracy", "labels that members learn from"),
     )
     with figure(440, 290) as (drawn, axes):

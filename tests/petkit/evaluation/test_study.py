@@ -129,6 +129,38 @@ def test_temperatures_come_from_pool_or_cross_validation(done: StudyResult) -> N
     }
 
 
+def test_rows_that_members_have_learned_do_not_count_among_right_pseudo_labels(done: StudyResult) -> None:
+    stages = done.path / "stages"
+    truth = load_rows(next(stages.glob("*.truth")) / "truth.parquet")
+    for number in (0, 1):
+        begin, found = f"*.k4.n{number}", cell(done, "ipet", split=number)["generations"]
+        learned = set(load_rows(next(stages.glob(f"{begin}.rows")) / "train.parquet").fields["text"])
+        others = {
+            name: label for name, text, label in zip(truth.ids, truth.fields["text"], truth.labels, strict=True) if text not in learned
+        }
+        assert len(others) == len(truth) - 8
+        for generation in (0, 1):
+            scores = load_scores(next(stages.glob(f"{begin}.s*.*pet.g{generation}-ensemble")) / "pool.parquet")
+            chosen = dict(zip(truth.ids, scores.argmax(axis=1), strict=True))
+            assert found[generation]["pool_accuracy"] == pytest.approx(np.mean([chosen[name] == label for name, label in others.items()]))
+        sets = [load_rows(path) for path in stages.glob(f"{begin}.s*.ipet.g1-sets/*.parquet")]
+        taken = [(name, label) for rows in sets for name, label in zip(rows.ids, rows.labels, strict=True) if name in others]
+        assert found[1]["set_accuracy"] == pytest.approx(np.mean([others[name] == label for name, label in taken]))
+
+
+def test_where_every_raw_row_is_learned_nothing_is_said_of_right_pseudo_labels(model: Path, tmp_path: Path) -> None:
+    """Blanks and case do not count, as for rows of the test."""
+    texts = sentences()
+    write(tmp_path / "train.jsonl", tuple(f" {text.upper()}" for text in texts[:8]))
+    write(tmp_path / "test.jsonl", texts[8:12])
+    write(tmp_path / "few" / "1" / "train.jsonl", texts[:8])
+    write(tmp_path / "few" / "2" / "train.jsonl", texts[:4])
+    study = tiny_study(tmp_path / "out", tmp_path, model, shots=None, splits="given", methods=("ipet",), settings={"patterns": "0"})
+    learned, half = (cell(study, "ipet", split=number)["generations"] for number in (0, 1))
+    assert [(g["pool_accuracy"], g["set_accuracy"]) for g in learned] == [(None, None)] * 2
+    assert all(g["pool_accuracy"] in (0, 0.25, 0.5, 0.75, 1) for g in half)
+
+
 def test_generations_and_members_are_told(done: StudyResult) -> None:
     entry = cell(done, "ipet", shots=4)
     assert [g["generation"] for g in entry["generations"]] == [0, 1]
