@@ -23,7 +23,7 @@ from petkit.objectives.streams import seed_for
 
 __all__ = ["CODE_VERSION", "Progress", "StageRecord", "Unit", "UnitContext", "check_stage", "perform", "unit_key"]
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """Part of every key. Raised when a stage computes something else from the same specification: finished units then run again."""
 
 VERIFIED_BYTES = 64 * 2**20
