@@ -157,7 +157,8 @@ def test_there_is_no_answer_above_the_threshold_only(tmp_path: Path) -> None:
         assert [one["answer"] == "" for one in found] == [value > threshold for value in difference]
         assert [one["start"] is None for one in found] == [one["answer"] == "" for one in found]
         assert all(sum(n["probability"] for n in one["n_best"]) < 1 for one in found)
-    open_only = ANSWER.predict(model, ROWS, job(tmp_path, null_threshold=-1e6))
+    always = job(tmp_path)
+    open_only = ANSWER.predict(model, ROWS, replace(always, settings=replace(always.settings, null_threshold=-1e6)))
     assert all(one["answer"] for one in open_only), "without --no-answer there always is one"
 
 
